@@ -1,0 +1,64 @@
+"""Where things are: the checkout, the wheel's own data, and the results folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = [
+    "checkout",
+    "example_data",
+    "profile_path",
+    "profiles",
+    "report_notebook",
+    "results_root",
+    "sample_module",
+]
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def checkout() -> Path | None:
+    """The source tree this perfkit runs from, or None when it was installed from a wheel."""
+    tree = _PACKAGE.parent
+    return tree if (tree / "pyproject.toml").is_file() and (tree / "workers").is_dir() else None
+
+
+def _data(relative: str) -> Path:
+    tree = checkout()
+    return (tree if tree is not None else _PACKAGE / "_sample") / relative
+
+
+def profile_path(name: str) -> Path:
+    """The Redis configuration file of a profile; it may not exist."""
+    return _data("stack/redis") / f"{name}.conf"
+
+
+def profiles() -> list[str]:
+    """Names of the Redis profiles, sorted."""
+    return sorted(path.stem for path in _data("stack/redis").glob("*.conf"))
+
+
+def report_notebook(name: str) -> Path:
+    """A report notebook by its stem, such as ``10_run_report``."""
+    return _data("notebooks") / f"{name}.ipynb"
+
+
+def example_data() -> Path:
+    """The folder of the committed example runs; absent from a wheel."""
+    return _data("notebooks/example_data")
+
+
+def sample_module(name: str) -> str:
+    """Import path of a module of the sample system: ``workers.app`` in a checkout."""
+    return f"workers.{name}" if checkout() is not None else f"perfkit._sample.workers.{name}"
+
+
+def results_root(given: str | os.PathLike[str] | None = None) -> Path:
+    """Where runs live: the argument, else PERFKIT_RESULTS, else the checkout's or ./results."""
+    if given is not None:
+        return Path(given).expanduser().absolute()
+    if named := os.environ.get("PERFKIT_RESULTS"):
+        return Path(named).expanduser().absolute()
+    tree = checkout()
+    return (tree if tree is not None else Path.cwd()) / "results"

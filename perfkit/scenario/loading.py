@@ -1,0 +1,191 @@
+"""From a file, a built-in's name or a mapping to a validated `Scenario`, all errors at once."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from perfkit.errors import Problem, ScenarioError, UsageError
+from perfkit.scenario.contradictions import contradictions
+from perfkit.scenario.types import Scenario
+
+__all__ = [
+    "ALIASES",
+    "builtins",
+    "digest",
+    "load_document",
+    "parse",
+    "with_values",
+    "workload_digest",
+]
+
+Document = dict[str, Any]
+
+_BUILTIN = Path(__file__).resolve().parent.parent / "builtin"
+_ADAPTER: TypeAdapter[Scenario] = TypeAdapter(Scenario)
+
+ALIASES = {
+    "workers": "stack.workers",
+    "threads": "stack.threads",
+    "prefetch": "stack.prefetch",
+    "preset": "stack.preset",
+    "users": "load.users",
+    "rate": "load.rate",
+    "duration": "window.duration",
+    "warmup": "window.warmup",
+    "drain": "window.drain",
+    "profile": "redis.profile",
+}
+"""Short names of keys, as flags and in axes."""
+
+
+def builtins() -> dict[str, Path]:
+    """The built-in scenarios by name, sorted."""
+    return {path.stem: path for path in sorted(_BUILTIN.glob("*.toml"))}
+
+
+def load_document(name: str) -> tuple[Document, str]:
+    """The raw document of a built-in or a path, and its text.
+
+    Raises:
+        UsageError: no such scenario, or not readable.
+        ScenarioError: not TOML.
+    """
+    known = builtins()
+    path = known.get(name) or Path(name)
+    if name not in known and path.suffix != ".toml" and not path.exists():
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise UsageError(
+            f"there is no scenario {name!r}",
+            f"{hint}built-in are {', '.join(known)}; or name a file: path/to/scenario.toml",
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}", "name a readable .toml file") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{name} is not UTF-8 text", "save it as UTF-8") from None
+    try:
+        return tomllib.loads(text), text
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(name, [Problem("file", f"not TOML: {error}")]) from None
+
+
+def with_values(document: Mapping[str, Any], values: Mapping[str, Any]) -> Document:
+    """A copy of the document with dotted keys set; short names are resolved.
+
+    A list is reached by position (``job.0.weight``).
+
+    Raises:
+        UsageError: when a dotted key leads through something that is not a table.
+    """
+    copied: Document = json.loads(json.dumps(document, default=str))
+    for given, value in values.items():
+        key = ALIASES.get(given, given)
+        *parents, last = key.split(".")
+        place: Any = copied
+        try:
+            for part in parents:
+                place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+            if isinstance(place, list):
+                place[int(last)] = value
+            elif isinstance(place, dict):
+                place[last] = value
+            else:
+                raise TypeError
+        except (TypeError, ValueError, IndexError, AttributeError):
+            raise UsageError(
+                f"{given!r} can't be set: it leads through something that is not a table",
+                "use the dotted keys of the scenario file, such as stack.workers",
+            ) from None
+    return copied
+
+
+def parse(document: Mapping[str, Any], source: str) -> Scenario:
+    """Validate a document.
+
+    Raises:
+        ScenarioError: with every problem found.
+    """
+    problems: list[Problem] = []
+    scenario: Scenario | None = None
+    try:
+        scenario = _ADAPTER.validate_python(document)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        problems.extend(_problem(each) for each in found)
+    problems.extend(contradictions(document))
+    if problems or scenario is None:
+        raise ScenarioError(source, problems)
+    return scenario
+
+
+def digest(scenario: Scenario) -> str:
+    """SHA-256 over everything that is asked."""
+    return _sha256(asdict(scenario))
+
+
+def workload_digest(scenario: Scenario) -> str:
+    """SHA-256 over the work alone: what two arms must share to be compared."""
+    whole = asdict(scenario)
+    return _sha256({key: whole[key] for key in ("load", "job", "gateway", "window", "seed")})
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _problem(found: Mapping[str, Any]) -> Problem:
+    loc = [part for part in found["loc"] if not _is_branch(part)]
+    key = ".".join(str(part) for part in loc)
+    if found["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = list(_keys_at(loc[:-1]))
+        close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+        mend = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+        return Problem(key, "unknown key", mend)
+    if found["type"] in ("missing", "missing_argument"):
+        return Problem(key, "missing")
+    what = found["msg"].removeprefix("Value error, ")
+    shown = found.get("input")
+    if isinstance(shown, str | int | float) and repr(shown) not in what:
+        what = f"{what}; got {shown!r}"
+    return Problem(key, what)
+
+
+def _is_branch(part: object) -> bool:
+    # pydantic names the branch of a union in the location; it is no key of the file.
+    return isinstance(part, str) and ("[" in part or part in ("function-before", "literal"))
+
+
+def _keys_at(loc: Sequence[object]) -> Iterator[str]:
+    """Keys of the table at a location, as the file spells them."""
+    kind: Any = Scenario
+    for part in loc:
+        if is_dataclass(kind):
+            attribute = _attribute(kind, str(part))
+            kind = typing.get_type_hints(kind).get(attribute) if attribute else None
+        elif typing.get_origin(kind) is dict:
+            kind = typing.get_args(kind)[1]
+        elif typing.get_origin(kind) is tuple:
+            kind = typing.get_args(kind)[0]
+        if typing.get_origin(kind) in (types.UnionType, typing.Union):
+            kind = next((arg for arg in typing.get_args(kind) if is_dataclass(arg)), None)
+    if is_dataclass(kind):
+        fields = vars(kind)["__pydantic_fields__"]
+        yield from sorted(field.alias or name for name, field in fields.items())
+
+
+def _attribute(kind: Any, key: str) -> str | None:
+    fields = vars(kind)["__pydantic_fields__"]
+    return next((name for name, field in fields.items() if key in (name, field.alias)), None)
