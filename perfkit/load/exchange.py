@@ -1,0 +1,86 @@
+"""One request and what became of it, as plain slots: no task, no future, no response object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from perfkit.load.connection import Connection
+
+__all__ = ["NEVER_NS", "ErrorKind", "Exchange"]
+
+NEVER_NS: Final = 2**63 - 1
+"""An instant that does not come."""
+
+
+class ErrorKind(StrEnum):
+    """Why there is no whole reply."""
+
+    ABANDONED = "abandoned"  # sent; the generator stopped waiting for the reply
+    CONNECT = "connect"  # no connection: refused, unreachable, unresolvable, too slow
+    PROTOCOL = "protocol"  # what came back is not HTTP/1.1
+    RESET = "reset"  # the connection ended before the reply did
+    TIMEOUT = "timeout"  # the reply was not whole in time
+    TOO_LARGE = "too_large"  # the body is above the limit
+    UNSENT = "unsent"  # never got a connection before the generator stopped
+
+
+class Exchange:
+    """A request on its way: the caller fills the first group, the pool the others.
+
+    ``on_done(exchange)`` is called exactly once, and never from within ``Pool.submit``.
+    Afterwards either ``error`` is None and status, headers, body and done_ns are set, or ``error``
+    says why there is no whole reply (and ``cause`` may hold the exception).
+    """
+
+    __slots__ = (
+        "blocked_ns",
+        "body",
+        "cause",
+        "connection",
+        "deadline_ns",
+        "done_ns",
+        "error",
+        "first_byte_ns",
+        "head_only",
+        "headers",
+        "on_done",
+        "patient",
+        "payload",
+        "sent_ns",
+        "status",
+        "timeout_ns",
+        "waiting_since_ns",
+    )
+
+    def __init__(
+        self,
+        payload: bytes,
+        on_done: Callable[[Any], None],
+        timeout_ns: int,
+        *,
+        head_only: bool = False,
+        patient: bool = False,
+    ) -> None:
+        self.payload = payload  # the whole request as it goes on the wire
+        self.on_done = on_done
+        self.timeout_ns = timeout_ns  # from sent to the end of the reply
+        self.head_only = head_only  # the method is HEAD: no body follows the reply's head
+        self.patient = patient  # each piece of the reply starts the timeout anew, as in httpx
+        # In: a connection to prefer. Out: the one that was used.
+        self.connection: Connection | None = None
+
+        self.waiting_since_ns = 0  # 0: a connection was at hand
+        self.deadline_ns = NEVER_NS
+        self.sent_ns = 0  # handed to the socket; 0: not
+        self.first_byte_ns = 0
+        self.done_ns = 0  # the last byte of a whole reply
+        self.blocked_ns = 0  # waited for a connection to be free, or to open
+
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []  # only of a pool that keeps headers
+        self.body = b""
+        self.error: ErrorKind | None = None
+        self.cause: BaseException | None = None

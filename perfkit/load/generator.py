@@ -1,0 +1,289 @@
+"""Carries a plan out: whatever comes due is sent, and each request leaves one row.
+
+Intended instants come from the plan only. A wake-up sends everything that is due; when the
+generator is behind, the backlog is worked off, never forgiven, and the rows show it as send lag.
+
+    due --> in flight = cap?  yes --> dropped: a row without sent_ns, never sent later
+             | no
+             v
+            connection at hand?  no --> blocked until one is free or opens
+             | yes
+             v
+            sent --> reply (status) or error --> row
+
+After the load it waits `grace_ns` for replies (2 s once interrupted); then what is in flight ends
+as `abandoned`, and what never got a connection as `unsent` (which counts as dropped).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic_ns
+from typing import Final
+
+import numpy as np
+
+from perfkit.load.arrivals import user_starts
+from perfkit.load.connection import Connection
+from perfkit.load.demand import Demand, Due, demand_of
+from perfkit.load.exchange import NEVER_NS, ErrorKind, Exchange
+from perfkit.load.foreign import ForeignIds, foreign_id
+from perfkit.load.jobs import JobRequests
+from perfkit.load.ledger import Ledger
+from perfkit.load.pacer import Pacer
+from perfkit.load.pool import Pool
+from perfkit.load.rows import FOREIGN_IDS
+from perfkit.load.spec import LoadSpec
+from perfkit.load.usage import Cost, Usage
+
+__all__ = ["Generator", "Progress"]
+
+_ACCEPTED: Final = 202
+_SECOND: Final = 1_000_000_000
+_SLICE: Final = 32  # requests between two looks at replies, when many are due at once
+_AHEAD_NS: Final = 1_000_000_000  # a user's connection opens this long before its first request
+_OPEN_EVERY_S: Final = 0.1
+_INTERRUPT_NS: Final = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Counts up to now. ``lag_ms``: the largest send lag since the last reading."""
+
+    elapsed_s: float
+    planned: int
+    sent: int
+    in_flight: int
+    done: int
+    dropped: int
+    errors: int
+    lag_ms: float
+
+
+class _Request(Exchange):
+    """An exchange that knows its row."""
+
+    __slots__ = ("due", "place", "planned_id", "row")
+
+    due: Due
+    place: int
+    planned_id: bytes
+    row: int
+
+
+class Generator:
+    """One load, in the running loop: `prepare`, then `run`; `stop` ends it early."""
+
+    def __init__(self, spec: LoadSpec, ledger: Ledger) -> None:
+        self._spec = spec
+        self._ledger = ledger
+        self._jobs = JobRequests(spec)
+        self._loop = asyncio.get_running_loop()
+        self._demand: Demand = demand_of(spec)
+        starts = user_starts(spec.users, spec.ramp_ns)[spec.shard :: spec.shards]
+        # A user is a client with a connection of its own, where the limit allows that.
+        self._private = (
+            spec.model == "closed" and spec.pacing_ns is None and spec.connections >= len(starts)
+        )
+        self._own_from = starts if self._private else starts[:0]
+        self._own: dict[int, Connection] = {}
+        self._pool = Pool(
+            self._jobs.host,
+            self._jobs.port,
+            limit=spec.connections,
+            connect_timeout_ns=spec.timeout_ns,
+            private=self._private,
+        )
+        self._pacer = Pacer(self._send_due)
+        self._slice_follows = False
+        self._on_ended = self._ended
+        self._foreign = ForeignIds(Path(spec.output) / FOREIGN_IDS)
+        self._in_flight = self._dropped = self._unsent = 0
+        self._done = self._errors = self._lag_max_ns = 0
+        self._stopped = asyncio.Event()
+        self._is_closing = False  # the load is over: only replies are awaited
+        self._quiet = asyncio.Event()  # nothing is in flight, and nothing comes due any more
+        self.interrupted = False
+
+    async def prepare(self) -> int:
+        """Open the first connections; returns how many are open (0: the server is not there).
+
+        Open model, and shared connections: one, as a proof; others open when needed, in the ramp
+        or the warm-up. Closed model: each user's own, a second ahead of its first request: at the
+        pace of the ramp, as real clients come, yet no first request waits for it. All of them up
+        front would be no better, since servers close what idles for some seconds.
+        """
+        return await self._pool.open(self._users_by(_AHEAD_NS) if self._private else 1)
+
+    async def run(self) -> Cost:
+        """Carry the load out; returns when every row has its end."""
+        opener = self._loop.create_task(self._open_at_ramp_pace())
+        try:
+            self._pacer.arm(self._demand.next_ns)
+            await self._sleep_until(self._spec.start_ns)
+            begin = Usage.now()
+            await self._sleep_until(self._spec.end_ns)
+            cost = begin.until(Usage.now())
+            await self._replies()
+            return cost
+        finally:
+            opener.cancel()
+            self._demand.stop()
+            self._pacer.close()
+            await self._pool.close()
+            self._foreign.close()
+
+    def stop(self) -> None:
+        """Send nothing more, and wait a short while for the replies that are due."""
+        if not self.interrupted:
+            self.interrupted = True
+            self._stopped.set()
+            self._pacer.arm(NEVER_NS)
+            try:
+                self._forgo(monotonic_ns())
+            finally:
+                self._demand.stop()
+
+    def progress(self) -> Progress:
+        """A reading for the live view; it starts the next reading of ``lag_ms``."""
+        lag_ns, self._lag_max_ns = self._lag_max_ns, 0
+        planned = self._ledger.rows
+        self._foreign.flush()
+        return Progress(
+            elapsed_s=round((monotonic_ns() - self._spec.start_ns) / _SECOND, 3),
+            planned=planned,
+            sent=planned - self._dropped - self._unsent - self._pool.waiting,
+            in_flight=self._in_flight,
+            done=self._done,
+            dropped=self._dropped + self._unsent,
+            errors=self._errors,
+            lag_ms=round(lag_ns / 1e6, 3),
+        )
+
+    # The hot path
+
+    def _send_due(self) -> None:
+        """Send all that is due, in slices, so that replies are not left lying meanwhile."""
+        self._slice_follows = False
+        demand = self._demand
+        for _ in range(_SLICE):
+            if demand.next_ns > monotonic_ns():
+                self._pacer.arm(demand.next_ns)
+                return
+            self._send_next()
+        self._slice_follows = True
+        self._loop.call_soon(self._send_due)
+
+    def _send_next(self) -> None:
+        due = self._demand.take()
+        queue = self._jobs.queue(due.key)
+        ledger = self._ledger
+        row = ledger.rows
+        place = ledger.plan(due.intended_ns, due.user, due.iteration, queue)
+        if self._in_flight >= self._spec.max_in_flight:
+            self._dropped += 1
+            return
+        name = self._jobs.job_id(due.key)
+        payload = self._jobs.payload(queue, due.key, name)
+        request = _Request(payload, self._on_ended, self._spec.timeout_ns)
+        request.due, request.row, request.place = due, row, place
+        request.planned_id = name.encode()
+        if self._private:
+            request.connection = self._own.get(due.user)
+        self._in_flight += 1
+        self._pool.submit(request)
+        if request.sent_ns:
+            ledger.sent(place, request.sent_ns)
+        # A request that waits for a connection has left our hands: its own lag ends there.
+        lag_ns = (request.sent_ns or request.waiting_since_ns) - due.intended_ns
+        if lag_ns > self._lag_max_ns:
+            self._lag_max_ns = lag_ns
+
+    def _ended(self, request: _Request) -> None:
+        """A reply is whole, or there will be none."""
+        self._in_flight -= 1
+        self._ledger.ended(request.place, request)
+        due = request.due
+        if request.error is None:
+            ended_ns = request.done_ns
+            self._done += 1
+            if request.status == _ACCEPTED:
+                other = foreign_id(request.body, request.planned_id)
+                if other is not None:
+                    self._foreign.add(request.row, other)
+        else:
+            ended_ns = monotonic_ns()
+            if request.error is ErrorKind.UNSENT:
+                self._unsent += 1
+            else:
+                self._errors += 1
+        if self._private and request.connection is not None:
+            self._own[due.user] = request.connection
+        demand = self._demand
+        demand.ended(due.user, due.iteration, ended_ns)
+        if demand.next_ns < self._pacer.armed_ns and not self._slice_follows:
+            if demand.next_ns <= ended_ns:
+                self._send_due()
+            else:
+                self._pacer.arm(demand.next_ns)
+        if self._is_closing:
+            self._note_quiet()
+
+    # Around it
+
+    async def _sleep_until(self, instant_ns: int) -> None:
+        """Until the instant, or until stopped."""
+        while (left_ns := instant_ns - monotonic_ns()) > 0 and not self.interrupted:
+            await _first_of(left_ns, self._stopped)  # a loop's timers may be a millisecond early
+
+    async def _replies(self) -> None:
+        """Wait until nothing is in flight or due, but not for ever; then give the rest up."""
+        self._is_closing = True
+        self._note_quiet()
+        await _first_of(self._spec.grace_ns, self._quiet, self._stopped)
+        if self.interrupted:
+            await _first_of(_INTERRUPT_NS, self._quiet)
+        self._forgo(NEVER_NS - 1)
+        self._pool.abandon()
+
+    def _note_quiet(self) -> None:
+        if self._in_flight == 0 and self._demand.next_ns == NEVER_NS:
+            self._quiet.set()
+
+    def _forgo(self, until_ns: int) -> None:
+        """Leave a row for what came due and will not be sent any more."""
+        while self._demand.next_ns <= until_ns:
+            due = self._demand.take()
+            queue = self._jobs.queue(due.key)
+            place = self._ledger.plan(due.intended_ns, due.user, due.iteration, queue)
+            unsent = Exchange(b"", self._on_ended, 0)
+            unsent.error = ErrorKind.UNSENT
+            self._ledger.ended(place, unsent)
+            self._unsent += 1
+
+    def _users_by(self, offset_ns: int) -> int:
+        """How many users with a connection of their own start within the offset."""
+        return int(np.searchsorted(self._own_from, offset_ns, side="right"))
+
+    async def _open_at_ramp_pace(self) -> None:
+        opened = self._users_by(_AHEAD_NS)
+        while opened < len(self._own_from):
+            await asyncio.sleep(_OPEN_EVERY_S)
+            wanted = self._users_by(monotonic_ns() - self._spec.start_ns + _AHEAD_NS)
+            if wanted > opened:
+                await self._pool.open(wanted - opened)
+                opened = wanted
+
+
+async def _first_of(timeout_ns: int, *events: asyncio.Event) -> None:
+    """Until one of the events is set, or the time is over."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(
+            waits, timeout=max(timeout_ns, 0) / _SECOND, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -1,0 +1,247 @@
+"""One generator in a process of its own.
+
+    loaded --(go)--> ready --> load --> replies --> files --> exit 0
+                        \\____ SIGINT, SIGTERM, parent gone: interrupted, <= 2 s for replies
+
+On stdout, one JSON object a line: ``{"loaded": true}`` once all modules are there,
+``{"ready": true, "connections": n}`` before the start of load, then every half second the counts
+(`generator.Progress`), at last ``{"finished": true, "interrupted": ...}``. Whoever does not read
+them loses lines, and never holds up the load.
+
+With ``await_go`` the start of load is not the spec's: it is read from the lifeline after "loaded",
+as one line with the instant in nanoseconds. How long a start takes is then nobody's guess.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import platform
+import resource
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any, Final
+
+from perfkit.errors import PerfkitError, UsageError
+from perfkit.load.generator import Generator
+from perfkit.load.ledger import Ledger
+from perfkit.load.rows import finish, new_ledger, read_ledger
+from perfkit.load.spec import LoadSpec
+
+__all__ = ["run_process"]
+
+Say = Callable[[dict[str, Any]], None]
+
+_TICK_S: Final = 0.5
+_ORPHAN_S: Final = 4.0  # nothing outlives perfkit by 5 s
+_SPARE_FILES: Final = 64
+
+
+def run_process(spec: LoadSpec, lifeline_fd: int | None = None, *, await_go: bool = False) -> int:
+    """Run the load, write its files, return the exit code.
+
+    Raises:
+        UsageError: more connections than the hard limit of open files allows, or CPUs that this
+            process may not use.
+        PerfkitError: a part of the generator broke; what was measured is written all the same.
+    """
+    if await_go and lifeline_fd is None:
+        raise UsageError("--await-go has nowhere to hear it", "give --lifeline-fd too")
+    _raise_file_limit(spec.connections)
+    if spec.cpus:
+        try:
+            os.sched_setaffinity(0, spec.cpus)
+        except OSError as error:
+            raise UsageError(f"CPUs {list(spec.cpus)}: {error}", "name CPUs of this host") from None
+    loop_name, factory = _loop()
+    with asyncio.Runner(loop_factory=factory) as runner, _voice() as say:
+        runner.run(_run(spec, lifeline_fd, await_go, loop_name, say))
+    return 0
+
+
+async def _run(
+    spec: LoadSpec, lifeline_fd: int | None, await_go: bool, loop_name: str, say: Say
+) -> None:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    go: asyncio.Future[int] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    if lifeline_fd is not None:
+        _watch_lifeline(lifeline_fd, loop, go if await_go else None, stopped)
+    say({"loaded": True})
+    if await_go:
+        ended = loop.create_task(stopped.wait())
+        await asyncio.wait((go, ended), return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if not go.done():
+            return  # nothing was measured
+        spec = replace(spec, start_ns=go.result())
+    ledger = new_ledger(spec)
+    try:
+        await _measure(spec, ledger, stopped, loop_name, say)
+    finally:
+        ledger.close()
+
+
+async def _measure(
+    spec: LoadSpec, ledger: Ledger, stopped: asyncio.Event, loop_name: str, say: Say
+) -> None:
+    loop = asyncio.get_running_loop()
+    generator = Generator(spec, ledger)
+    broken: list[BaseException] = []
+
+    def note_broken(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback raised: what follows would be a lie, so end here, and say so."""
+        error = context.get("exception")
+        if isinstance(error, OSError) and "transport" in context:
+            return  # a socket's own trouble: the connection reports it to its request
+        broken.append(error or RuntimeError(context["message"]))
+        stopped.set()
+
+    async def stop_when_told() -> None:
+        await stopped.wait()
+        generator.stop()
+
+    loop.set_exception_handler(note_broken)
+    say({"ready": True, "connections": await _prepared(generator, spec, stopped)})
+    with _no_collector():
+        beside = [
+            loop.create_task(each) for each in (stop_when_told(), _tick(generator, spec, say))
+        ]
+        cost = await generator.run()
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+    say(asdict(generator.progress()))
+    ledger.close()
+    more = {
+        **asdict(cost),
+        "loop": loop_name,
+        "python": platform.python_version(),
+        "interrupted": generator.interrupted,
+    }
+    finish(Path(spec.output), read_ledger(Path(spec.output)), more)
+    say({"finished": True, "interrupted": generator.interrupted})
+    if broken:
+        if isinstance(broken[0], PerfkitError):
+            raise broken[0]
+        raise PerfkitError(f"the generator broke: {broken[0]!r}", "report it") from broken[0]
+
+
+async def _prepared(generator: Generator, spec: LoadSpec, stopped: asyncio.Event) -> int:
+    """Connections that are open; neither the start of load nor a stop waits for them."""
+    opening = asyncio.ensure_future(generator.prepare())
+    ended = asyncio.ensure_future(stopped.wait())
+    left_s = max((spec.start_ns - monotonic_ns()) / 1e9, 0.001)
+    await asyncio.wait((opening, ended), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+    ended.cancel()
+    if opening.done():
+        return opening.result()
+    opening.cancel()  # of the waiting only: the attempts go on, and serve whoever comes first
+    return 0
+
+
+async def _tick(
+    generator: Generator, spec: LoadSpec, say: Callable[[dict[str, Any]], None]
+) -> None:
+    await asyncio.sleep(max((spec.start_ns - monotonic_ns()) / 1e9, 0))
+    while True:
+        await asyncio.sleep(_TICK_S)
+        say(asdict(generator.progress()))
+
+
+def _loop() -> tuple[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """uvloop where there is one: measured at two and a half times the rate of the standard loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return "asyncio", asyncio.new_event_loop
+    return f"uvloop {version('uvloop')}", uvloop.new_event_loop
+
+
+def _raise_file_limit(connections: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and connections + _SPARE_FILES > hard:
+        raise UsageError(
+            f"{connections} connections are more than the limit of {hard} open files allows",
+            "ask for fewer connections, or raise the hard limit (ulimit -Hn)",
+        )
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _watch_lifeline(
+    fd: int,
+    loop: asyncio.AbstractEventLoop,
+    go: asyncio.Future[int] | None,
+    stopped: asyncio.Event,
+) -> None:
+    """Hear "go"; stop when the parent is gone, whatever killed it, by force if that takes long."""
+
+    def begin(start_ns: int) -> None:
+        if go is not None and not go.done():
+            go.set_result(start_ns)
+
+    def watch() -> None:
+        line = b""
+        while data := os.read(fd, 64):
+            if go is not None and not line.endswith(b"\n"):
+                line += data
+                if line.endswith(b"\n") and line.strip().isdigit():
+                    loop.call_soon_threadsafe(begin, int(line))
+        with suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(stopped.set)
+        threading.Event().wait(_ORPHAN_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """No cyclic garbage collection while load runs.
+
+    A pass over the older generations stops the loop for milliseconds, and that would be booked as
+    latency of the system. Nothing here needs it: a request and its reply form no cycle, a
+    connection breaks its own (tests/load/test_connection.py counts).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+@contextmanager
+def _voice() -> Iterator[Say]:
+    """Prints JSON lines; on a pipe that is full or has no reader, not at all."""
+    fd = sys.stdout.fileno()
+    was_blocking = os.get_blocking(fd)
+    is_pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
+    if is_pipe:
+        os.set_blocking(fd, False)
+
+    def say(line: dict[str, Any]) -> None:
+        # Below PIPE_BUF a write is whole or refused, never half a line.
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(fd, json.dumps(line).encode() + b"\n")
+
+    try:
+        yield say
+    finally:
+        if is_pipe:
+            os.set_blocking(fd, was_blocking)

@@ -1,0 +1,138 @@
+"""What one generator process is asked to do, as a file it can read."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from perfkit.errors import UsageError
+from perfkit.load.arrivals import ArrivalKind, Segment, Think
+
+__all__ = ["JobShare", "LoadSpec", "read_spec"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobShare:
+    """A queue and its share of the jobs (any positive weight)."""
+
+    queue: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSpec:
+    """One generator's load. Instants are CLOCK_MONOTONIC, which the host's processes share.
+
+    Raises:
+        UsageError: when no load can be made of it.
+    """
+
+    base_url: str  # http://host:port, plain HTTP/1.1
+    model: Literal["open", "closed"]
+    trial: int
+    nonce: str  # unique for each trial: part of every job id
+    seed: int
+    jobs: tuple[JobShare, ...]
+    start_ns: int  # when load starts; the process must be ready before
+    load_ns: int  # requests come due in [start, start + load): ramp, warm-up and window
+    output: str  # an existing directory: requests.arrow and generator.json go there
+
+    arrivals: ArrivalKind = "constant"  # open model
+    segments: tuple[Segment, ...] = ()
+
+    users: int = 0  # closed model
+    think: Think = Think()  # noqa: RUF009 - frozen
+    ramp_ns: int = 0
+    pacing_ns: int | None = None  # fixed instants for each user: then the load is open
+
+    connections: int = 1000  # waiting for one is `blocked`
+    max_in_flight: int = 10_000  # beyond it an intended request is `dropped`
+    timeout_ns: int = 30_000_000_000  # from sent to the end of the reply
+    grace_ns: int = 30_000_000_000  # how long replies are waited for after the load
+    cpus: tuple[int, ...] = ()  # affinity; empty: as started
+    shard: int = 0  # this process sends shard, shard + shards, ... of the plan
+    shards: int = 1
+
+    def __post_init__(self) -> None:
+        for what, wrong in self._problems():
+            if wrong:
+                raise UsageError(f"the load can't be made: {what}", "mend the load spec")
+
+    def _problems(self) -> list[tuple[str, bool]]:
+        weights = [job.weight for job in self.jobs]
+        closed = self.model == "closed"
+        return [
+            (f"model {self.model!r} is neither open nor closed", self.model not in _MODELS),
+            (f"{self.base_url} is not http://host:port", not self.base_url.startswith("http://")),
+            ("no job has a positive weight", not any(weight > 0 for weight in weights)),
+            (
+                "a job's weight is not a number from 0 up",
+                not all(math.isfinite(weight) and weight >= 0 for weight in weights),
+            ),
+            ("start_ns is negative", self.start_ns < 0),
+            ("load_ns is negative", self.load_ns < 0),
+            ("timeout_ns is not positive", self.timeout_ns <= 0),
+            ("grace_ns is negative", self.grace_ns < 0),
+            ("connections is below 1", self.connections < 1),
+            ("max_in_flight is below 1", self.max_in_flight < 1),
+            ("pacing_ns is not positive", self.pacing_ns is not None and self.pacing_ns <= 0),
+            ("ramp_ns is negative", self.ramp_ns < 0),
+            ("a closed model has no users", closed and self.users < 1),
+            (
+                # Else a user without think time would be dropped again and again in one instant.
+                "fewer requests may be in flight than there are users",
+                closed and self.pacing_ns is None and self.users > self.max_in_flight,
+            ),
+            (f"there is no shard {self.shard} of {self.shards}", not 0 <= self.shard < self.shards),
+        ]
+
+    @property
+    def end_ns(self) -> int:
+        """The first instant at which nothing comes due any more."""
+        return self.start_ns + self.load_ns
+
+    @property
+    def queues(self) -> list[str]:
+        """Queue names in the order of the shares."""
+        return [job.queue for job in self.jobs]
+
+    def to_json(self) -> str:
+        """The spec as a JSON document; `from_json` reads it back."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> LoadSpec:
+        """Parse what `to_json` wrote.
+
+        Raises:
+            UsageError: the text is no load spec.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            fields["jobs"] = tuple(JobShare(**job) for job in fields["jobs"])
+            fields["segments"] = tuple(Segment(**part) for part in fields.get("segments", ()))
+            fields["think"] = Think(**fields.get("think", {}))
+            fields["cpus"] = tuple(fields.get("cpus", ()))
+            return cls(**fields)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UsageError(
+                f"not a load spec: {error}", "write it with LoadSpec.to_json"
+            ) from None
+
+
+_MODELS = ("open", "closed")
+
+
+def read_spec(path: Path) -> LoadSpec:
+    """The spec in a file.
+
+    Raises:
+        UsageError: the file can't be read, or holds no load spec.
+    """
+    try:
+        return LoadSpec.from_json(path.read_text())
+    except OSError as error:
+        raise UsageError(f"can't read the load spec: {error}", "name a file that exists") from None

@@ -1,0 +1,38 @@
+"""Load specs for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any
+
+import pyarrow as pa
+
+from perfkit.load.spec import JobShare, LoadSpec
+
+MS = 1_000_000
+S = 1_000_000_000
+
+
+def spec_for(output: Path, base_url: str = "http://127.0.0.1:9", **more: Any) -> LoadSpec:
+    """A small spec that starts in a moment; anything can be said otherwise."""
+    fields: dict[str, Any] = {
+        "base_url": base_url,
+        "model": "open",
+        "trial": 3,
+        "nonce": "n0",
+        "seed": 7,
+        "jobs": (JobShare("payments", 22), JobShare("notifications", 47), JobShare("webhooks", 31)),
+        "start_ns": monotonic_ns() + 30 * MS,
+        "load_ns": S // 5,
+        "output": str(output),
+        "grace_ns": 5 * S,
+    }
+    return LoadSpec(**(fields | more))
+
+
+def read_requests(output: Path) -> list[dict[str, Any]]:
+    """The rows of ``requests.arrow``."""
+    with pa.ipc.open_file(str(output / "requests.arrow")) as reader:
+        rows: list[dict[str, Any]] = reader.read_all().to_pylist()
+        return rows

@@ -1,0 +1,392 @@
+"""Whole loads against a small server in the same loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any
+
+from perfkit.load.arrivals import Segment, Think
+from perfkit.load.demand import demand_of
+from perfkit.load.draws import job_id
+from perfkit.load.generator import Generator
+from perfkit.load.rows import finish, new_ledger, read_ledger
+from perfkit.load.spec import LoadSpec
+from perfkit.load.usage import Cost
+from tests.conftest import free_port
+from tests.load.conftest import Run
+from tests.load.servers import ACCEPTED, JobServer, playing, says, until
+from tests.load.specs import MS, S, read_requests, spec_for
+
+Rows = list[dict[str, Any]]
+RATE_200 = (Segment(S, 200.0, 200.0),)
+
+
+class Load:
+    """One load that is carried out, and its files."""
+
+    def __init__(self, spec: LoadSpec) -> None:
+        self.output = Path(spec.output)
+        self.ledger = new_ledger(spec)
+        self.generator = Generator(spec, self.ledger)
+        self.cost: Cost | None = None
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        await self.generator.prepare()
+        self.cost = await self.generator.run()
+
+    async def rows(self) -> Rows:
+        """Wait for the end; the counts must balance, whatever the load was."""
+        await self.task
+        progress = self.generator.progress()
+        self.ledger.close()
+        finish(self.output, read_ledger(self.output), {})
+        rows = read_requests(self.output)
+        counts = self.counts
+        assert counts["planned"] == len(rows) == counts["sent"] + counts["dropped"]
+        assert counts["sent"] == counts["accepted"] + counts["refused"] + counts["errored"]
+        assert (progress.planned, progress.sent, progress.dropped, progress.in_flight) == (
+            counts["planned"],
+            counts["sent"],
+            counts["dropped"],
+            0,
+        )
+        for row in rows:
+            stamps = [row[f"{name}_ns"] for name in ("intended", "sent", "first_byte", "done")]
+            there = [stamp for stamp in stamps if stamp is not None]
+            assert there == sorted(there), "nothing is sent before it is due"
+        return rows
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        counts: dict[str, Any] = json.loads((self.output / "generator.json").read_text())
+        return counts
+
+
+def test_an_open_load_sends_its_whole_schedule_with_the_keys_of_the_plan(
+    run: Run, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        server = JobServer()
+        async with server.listening() as url:
+            spec = spec_for(tmp_path, url, segments=RATE_200, nonce="trial-nonce")
+            load = Load(spec)
+            rows = await load.rows()
+        assert [row["key"] for row in rows] == [f"7/{seq}" for seq in range(40)]
+        assert [row["intended_ns"] - spec.start_ns for row in rows] == [
+            n * 5 * MS for n in range(40)
+        ]
+        assert [row["status"] for row in rows] == [202] * 40
+        assert sorted(server.keys) == sorted(row["key"] for row in rows)
+        by_name = dict(zip(server.names, server.keys, strict=True))
+        assert by_name == {job_id("trial-nonce", key): key for key in server.keys}
+        assert {row["job_id"]: row["queue"] for row in rows} == dict(
+            zip(server.names, server.queues, strict=True)
+        )
+        assert load.cost is not None
+        assert load.cost.wall_ns > 0
+        assert load.cost.cpu_ns > 0
+
+    run(check())
+
+
+def test_requests_look_as_the_sample_system_wants_them(tmp_path: Path) -> None:
+    async def check() -> None:
+        server = JobServer()
+        async with server.listening() as url:
+            await Load(spec_for(tmp_path, url, segments=RATE_200)).rows()
+        for request, queue in zip(server.requests, server.queues, strict=True):
+            head, _, body = request.partition(b"\r\n\r\n")
+            assert b"\r\nContent-Type: application/json\r\n" in head
+            job = json.loads(body)
+            assert ("amount" in job) == (queue == "payments")
+            if queue == "payments":
+                assert isinstance(job["amount"], int)
+                assert job["amount"] > 0
+
+    asyncio.run(check())
+
+
+def test_draws_are_the_same_whatever_the_order_of_sending(tmp_path: Path) -> None:
+    """One shard after the other sends the same jobs as all at once: nothing hangs on arrival."""
+
+    async def sent(folder: Path, shards: int) -> set[bytes]:
+        server = JobServer()
+        async with server.listening() as url:
+            for shard in reversed(range(shards)):
+                part = folder / str(shard)
+                part.mkdir(parents=True)
+                more = {"segments": RATE_200, "load_ns": S // 10, "shard": shard, "shards": shards}
+                await Load(spec_for(part, url, **more)).rows()
+        return {request.replace(url.encode()[7:], b"host") for request in server.requests}
+
+    async def check() -> None:
+        assert await sent(tmp_path / "one", 1) == await sent(tmp_path / "three", 3)
+
+    asyncio.run(check())
+
+
+def test_users_send_wait_think_and_send_again(run: Run, tmp_path: Path) -> None:
+    async def check() -> None:
+        server = JobServer()
+        think = Think("uniform", 10 * MS, 30 * MS)
+        more = {"model": "closed", "users": 20, "think": think, "ramp_ns": 50 * MS}
+        async with server.listening() as url:
+            spec = spec_for(tmp_path, url, **more)
+            rows = await Load(spec).rows()
+        assert server.connections == 20, "each user has a connection of its own"
+        assert Counter(row["user"] for row in rows).keys() == set(range(20))
+        ends: dict[tuple[int, int], int] = {(r["user"], r["iteration"]): r["done_ns"] for r in rows}
+        for row in rows:
+            assert row["key"] == f"7/u{row['user']}/{row['iteration']}"
+            if row["iteration"]:
+                pause = row["intended_ns"] - ends[row["user"], row["iteration"] - 1]
+                assert 10 * MS <= pause <= 30 * MS
+        assert len(rows) > 60
+        assert [row["seq"] for row in rows] == list(range(len(rows)))
+
+    run(check())
+
+
+def test_users_may_share_few_connections(run: Run, tmp_path: Path) -> None:
+    async def check() -> None:
+        server = JobServer()
+        more = {"model": "closed", "users": 20, "connections": 2, "load_ns": S // 10}
+        async with server.listening() as url:
+            load = Load(spec_for(tmp_path, url, **more))
+            rows = await load.rows()
+        assert server.connections == 2
+        assert load.counts["blocked"] == sum(row["blocked_ns"] > 0 for row in rows) > 0
+        assert load.counts["errored"] == 0
+
+    run(check())
+
+
+def test_back_to_back_users_keep_every_connection_busy(run: Run, tmp_path: Path) -> None:
+    async def check() -> None:
+        server = JobServer()
+        async with server.listening() as url:
+            more = {"model": "closed", "users": 4, "load_ns": S // 10}
+            rows = await Load(spec_for(tmp_path, url, **more)).rows()
+        ends = {(row["user"], row["iteration"]): row["done_ns"] for row in rows}
+        again = [row for row in rows if row["iteration"]]
+        assert again
+        assert all(row["intended_ns"] == ends[row["user"], row["iteration"] - 1] for row in again)
+
+    run(check())
+
+
+def test_a_request_beyond_the_cap_is_dropped_and_never_sent_later(run: Run, tmp_path: Path) -> None:
+    async def check() -> None:
+        server = JobServer()
+        server.hold()
+        async with server.listening() as url:
+            load = Load(spec_for(tmp_path, url, segments=RATE_200, max_in_flight=5))
+            await until(lambda: load.ledger.rows == 40, 5, "all requests came due")
+            server.release()
+            rows = await load.rows()
+        assert [row["sent_ns"] is not None for row in rows] == [True] * 5 + [False] * 35
+        assert load.counts["dropped"] == 35
+        assert sorted(server.keys) == sorted(row["key"] for row in rows[:5])
+        assert {row["error"] for row in rows} == {None}
+
+    run(check())
+
+
+def test_a_stalled_server_makes_latency_from_the_intended_time_large(
+    run: Run, tmp_path: Path
+) -> None:
+    """No coordinated omission: what could not be sent meanwhile counts from when it was due."""
+
+    async def check() -> None:
+        server = JobServer()
+        server.hold()
+        async with server.listening() as url:
+            spec = spec_for(tmp_path, url, segments=RATE_200, connections=1)
+            load = Load(spec)
+            await until(lambda: load.ledger.rows == 40, 5, "all requests came due")
+            released_ns = monotonic_ns()
+            server.release()
+            rows = await load.rows()
+        for row in rows:
+            assert row["done_ns"] - row["intended_ns"] >= released_ns - row["intended_ns"]
+        for row in rows[1:]:
+            assert row["sent_ns"] >= released_ns
+            assert row["blocked_ns"] >= released_ns - row["sent_ns"] + row["blocked_ns"]
+            own_lag = row["sent_ns"] - row["intended_ns"] - row["blocked_ns"]
+            assert 0 <= own_lag < row["blocked_ns"] + 100 * MS
+        assert load.counts["blocked"] >= 39
+        from_intended = [row["done_ns"] - row["intended_ns"] for row in rows]
+        assert from_intended[1] > 150 * MS, "due at 5 ms, and held until all 200 ms were over"
+
+    run(check())
+
+
+def test_what_comes_due_while_the_loop_is_away_is_sent_and_not_forgiven(tmp_path: Path) -> None:
+    async def check() -> None:
+        server = JobServer()
+        async with server.listening() as url:
+            spec = spec_for(tmp_path, url, segments=RATE_200)
+            load = Load(spec)
+            await until(lambda: load.ledger.rows >= 5, 5, "load has begun")
+            while monotonic_ns() < spec.end_ns:  # the loop stands still, the schedule does not
+                pass
+            rows = await load.rows()
+        assert len(rows) == 40
+        assert load.counts["dropped"] == 0
+        assert load.counts["late"] >= 10
+        assert [row["intended_ns"] - spec.start_ns for row in rows] == [
+            n * 5 * MS for n in range(40)
+        ]
+
+    asyncio.run(check())
+
+
+def _each_ends_as(error: str) -> Callable[[Rows], None]:
+    def check(rows: Rows) -> None:
+        assert {row["error"] for row in rows} == {error}
+        assert all(row["sent_ns"] is not None and row["done_ns"] is None for row in rows)
+        assert {row["status"] for row in rows} == {None}
+
+    return check
+
+
+def test_errors_are_named_and_never_hang(run: Run, tmp_path: Path) -> None:
+    async def one(name: str, url: str, **more: Any) -> tuple[Rows, dict[str, Any]]:
+        folder = tmp_path / name
+        folder.mkdir()
+        load = Load(spec_for(folder, url, segments=RATE_200, load_ns=S // 20, **more))
+        return await load.rows(), load.counts
+
+    async def check() -> None:
+        rows, counts = await one("connect", f"http://127.0.0.1:{free_port()}")
+        _each_ends_as("connect")(rows)
+        assert counts["errors"] == {"connect": 10}
+        async with playing(says(b"")) as port:
+            _each_ends_as("reset")((await one("reset", f"http://127.0.0.1:{port}"))[0])
+        async with playing(says(b"no HTTP\r\n\r\n")) as port:
+            _each_ends_as("protocol")((await one("protocol", f"http://127.0.0.1:{port}"))[0])
+        server = JobServer()
+        server.hold()
+        async with server.listening() as url:
+            _each_ends_as("timeout")((await one("timeout", url, timeout_ns=100 * MS))[0])
+            rows, _ = await one("abandoned", url, grace_ns=50 * MS)
+            _each_ends_as("abandoned")(rows)
+            rows, counts = await one("unsent", url, grace_ns=50 * MS, connections=1)
+            assert [row["error"] for row in rows] == ["abandoned"] + ["unsent"] * 9
+            assert (counts["sent"], counts["dropped"]) == (1, 9)
+
+    run(check())
+
+
+def test_refusals_are_counted_apart_from_errors(tmp_path: Path) -> None:
+    async def check() -> None:
+        server = JobServer()
+        server.status = 503
+        async with server.listening() as url:
+            load = Load(spec_for(tmp_path, url, segments=RATE_200))
+            rows = await load.rows()
+        assert {row["status"] for row in rows} == {503}
+        assert (load.counts["accepted"], load.counts["refused"], load.counts["errored"]) == (
+            0,
+            40,
+            0,
+        )
+
+    asyncio.run(check())
+
+
+def test_users_go_on_after_errors(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with playing(says(b""), says(ACCEPTED)) as port:
+            more = {"model": "closed", "users": 1, "think": Think("constant", 10 * MS)}
+            url = f"http://127.0.0.1:{port}"
+            rows = await Load(spec_for(tmp_path, url, **more)).rows()
+        assert [row["iteration"] for row in rows] == list(range(len(rows)))
+        assert rows[0]["error"] == "reset"
+        assert rows[1]["status"] == 202
+
+    asyncio.run(check())
+
+
+def test_an_interrupt_keeps_what_was_measured(run: Run, tmp_path: Path) -> None:
+    async def check() -> None:
+        server = JobServer()
+        async with server.listening() as url:
+            spec = spec_for(tmp_path, url, segments=(Segment(60 * S, 200, 200),), load_ns=60 * S)
+            load = Load(spec)
+            await until(lambda: load.ledger.rows >= 10, 5, "load has begun")
+            load.generator.stop()
+            load.generator.stop()
+            rows = await load.rows()
+        assert load.generator.interrupted
+        assert 10 <= len(rows) < 1000
+        due = [due for due in _all_due(spec) if due <= rows[-1]["intended_ns"]]
+        assert [row["intended_ns"] for row in rows] == due
+
+    run(check())
+
+
+def _all_due(spec: LoadSpec) -> list[int]:
+    demand = demand_of(spec)
+    return [demand.take().intended_ns for _ in range(2000)]
+
+
+def test_an_interrupt_before_the_start_leaves_no_rows(tmp_path: Path) -> None:
+    async def check() -> None:
+        server = JobServer()
+        async with server.listening() as url:
+            load = Load(
+                spec_for(tmp_path, url, segments=RATE_200, start_ns=monotonic_ns() + 60 * S)
+            )
+            load.generator.stop()
+            assert await load.rows() == []
+        assert server.requests == []
+
+    asyncio.run(check())
+
+
+def test_an_id_that_the_application_chose_is_kept(tmp_path: Path) -> None:
+    async def check() -> None:
+        server = JobServer()
+        server.reply = lambda name: json.dumps({"id": f"theirs-{name[:4]}"}).encode()
+        async with server.listening() as url:
+            rows = await Load(spec_for(tmp_path, url, segments=RATE_200)).rows()
+        planned = [job_id("n0", row["key"]) for row in rows]
+        assert [row["job_id"] for row in rows] == [f"theirs-{name[:4]}" for name in planned]
+
+    asyncio.run(check())
+
+
+def test_a_reply_without_an_id_leaves_the_planned_one(tmp_path: Path) -> None:
+    async def check() -> None:
+        server = JobServer()
+        server.reply = lambda _: b"thank you"
+        async with server.listening() as url:
+            rows = await Load(spec_for(tmp_path, url, segments=RATE_200)).rows()
+        assert [row["job_id"] for row in rows] == [job_id("n0", row["key"]) for row in rows]
+
+    asyncio.run(check())
+
+
+def test_pacing_sends_on_time_though_a_reply_is_missing(run: Run, tmp_path: Path) -> None:
+    async def check() -> None:
+        server = JobServer()
+        server.hold()
+        more = {"model": "closed", "users": 2, "ramp_ns": 40 * MS, "pacing_ns": 40 * MS}
+        async with server.listening() as url:
+            spec = spec_for(tmp_path, url, **more)
+            load = Load(spec)
+            await until(lambda: len(server.requests) == 10, 5, "all instants came due")
+            server.release()
+            rows = await load.rows()
+        assert [row["intended_ns"] - spec.start_ns for row in rows] == [
+            n * 20 * MS for n in range(10)
+        ]
+
+    run(check())
