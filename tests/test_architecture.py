@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "perfkit"
 
 FLOORS: list[set[str]] = [
-    {"errors", "units", "clock", "paths", "recorder"},
+    {"errors", "units", "clock", "paths", "redaction", "recorder"},
     {"scenario"},
     {"plan", "records"},
     {"store"},

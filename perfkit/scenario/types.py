@@ -57,7 +57,7 @@ _CONFIG = ConfigDict(extra="forbid", strict=False, validate_default=False)
 class Think:
     """Pause of a user between a reply and the next request."""
 
-    dist: Literal["uniform", "constant", "exponential"] = "uniform"
+    dist: Literal["uniform", "constant"] = "uniform"
     low_ns: DurationNs = Field(default=1_000_000_000, alias="low")
     high_ns: DurationNs = Field(default=3_000_000_000, alias="high")
 

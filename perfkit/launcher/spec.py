@@ -1,0 +1,143 @@
+"""What a stack is made of: one frozen record, and the form in which another process gets it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from perfkit.paths import checkout, results_root, sample_module
+from perfkit.redaction import redact
+from perfkit.scenario import PoolSettings, StackSettings
+
+__all__ = ["StackSpec"]
+
+_PATHS = ("directory", "broker_path", "redis_server", "leases", "run_dir")
+
+
+def _sample_broker() -> str:
+    return f"{sample_module('app')}:broker"
+
+
+def _sample_ingest() -> str:
+    return f"{sample_module('ingest')}:app"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackSpec:
+    """A stack, nothing left open.
+
+    ``directory`` (a trial's folder) gets ``spool/``, ``logs/`` and ``gateway.log``. ``gateway`` is
+    the configuration of the simulated gateway, None for a system that needs none.
+    ``ingest_app`` None: no ingest. ``redis_url``: use that server; else one of our own is started
+    with ``profile``. A port of None: any free one. ``cpus`` None: those of this process.
+    ``run_dir`` is written into the lease, so that `repair` finds out whether a run's owner lives.
+    """
+
+    settings: StackSettings
+    directory: Path
+    broker: str = field(default_factory=_sample_broker)
+    broker_path: Path | None = None
+    ingest_app: str | None = field(default_factory=_sample_ingest)
+    gateway: Mapping[str, Any] | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    profile: str = "stock"
+    redis_url: str | None = field(default=None, repr=False)
+    redis_server: Path | None = None
+    redis_port: int | None = None
+    ingest_port: int | None = None
+    gateway_port: int | None = None
+    cpus: tuple[int, ...] | None = None
+    namespace: str = "dramatiq"
+    recorder: bool = True
+    leases: Path | None = None  # None: .leases of the results folder
+    run_dir: Path | None = None
+    start_timeout_s: float = 30.0
+
+    @property
+    def spool(self) -> Path:
+        """Where the recorders write, absolute."""
+        return self.directory.absolute() / "spool"
+
+    @property
+    def logs(self) -> Path:
+        """Where the children's output goes, absolute."""
+        return self.directory.absolute() / "logs"
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the system is the sample that comes with perfkit."""
+        return self.broker == _sample_broker()
+
+    @property
+    def import_path(self) -> Path | None:
+        """Where the application is looked for first."""
+        return checkout() if self.is_sample and self.broker_path is None else self.broker_path
+
+    @property
+    def leases_folder(self) -> Path:
+        """Where the lease is written."""
+        return self.leases if self.leases is not None else results_root() / ".leases"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that must not be shown, as far as they are known before the start."""
+        return (self.redis_url,) if self.redis_url else ()
+
+    def python(self) -> tuple[str, ...]:
+        """The interpreter of the system's processes.
+
+        For the sample it does not look into the working directory: a ``workers`` folder there is
+        somebody's own. Applications of others are found there too.
+        """
+        return (sys.executable, "-P") if self.is_sample else (sys.executable,)
+
+    def environment(self, redis_url: str, gateway_url: str | None) -> dict[str, str]:
+        """Environment of the system's processes: ours, the scenario's, and the addresses."""
+        environment = {**os.environ, **self.env, "REDIS_URL": redis_url}
+        environment["INGEST_ENQUEUE"] = self.settings.ingest_enqueue
+        if gateway_url is not None:
+            environment["GATEWAY_URL"] = gateway_url
+        if (tree := checkout()) is not None:
+            # Where perfkit is imported from a source tree, its children must find it there too,
+            # whatever their working directory is. An installed one they find by themselves.
+            given = environment.get("PYTHONPATH")
+            environment["PYTHONPATH"] = f"{tree}{os.pathsep}{given}" if given else str(tree)
+        return environment
+
+    def tuning(self) -> dict[str, str]:
+        """Variables of our environment that tune Dramatiq, Python or malloc, and so the result."""
+        prefixes = ("dramatiq_", "PYTHON", "MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
+        return {
+            name: redact(value)
+            for name, value in sorted(os.environ.items())
+            if name.startswith(prefixes)
+        }
+
+    def to_document(self) -> dict[str, Any]:
+        """As JSON takes it. Holds the Redis URL with its password: for a pipe, not for a file."""
+        document = dataclasses.asdict(self)
+        for name in _PATHS:
+            if document[name] is not None:
+                document[name] = str(document[name])
+        return document
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> StackSpec:
+        """The inverse of `to_document`, also after a way through JSON."""
+        values = dict(document)
+        for name in _PATHS:
+            if values[name] is not None:
+                values[name] = Path(values[name])
+        settings = dict(values["settings"])
+        settings["pools"] = tuple(
+            PoolSettings(**{**pool, "queues": pool["queues"] and tuple(pool["queues"])})
+            for pool in settings["pools"]
+        )
+        values["settings"] = StackSettings(**settings)
+        values["cpus"] = None if values["cpus"] is None else tuple(values["cpus"])
+        return cls(**values)

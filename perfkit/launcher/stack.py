@@ -1,0 +1,300 @@
+"""A whole system under test, up for as long as a ``with`` block.
+
+    redis, gateway ──> workers, ingest                      start; the two of a pair together
+    ingest ──> workers ──> gateway ──> redis ──> keeper     stop, in this order, always
+
+Left by return, exception, Ctrl-C, SIGTERM or SIGHUP, the block stops everything in that order.
+SIGKILL leaves the stopping to the keeper (`keeper`), and to the lifelines of workers and ingest.
+Each of these ways is tried in ``tests/launcher/test_leaks.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from perfkit.errors import ResultsNotWritable
+from perfkit.launcher import interrupts
+from perfkit.launcher.child import Child, Role
+from perfkit.launcher.fleet import Death, Fleet, Process
+from perfkit.launcher.guard import Guard
+from perfkit.launcher.ingest import gateway_child, ingest_children
+from perfkit.launcher.lease import Lease, sweep
+from perfkit.launcher.ports import listen, port_of, reserve
+from perfkit.launcher.probe import answers_ok
+from perfkit.launcher.redis import ForeignRedis, PrivateRedis
+from perfkit.launcher.server import find_server
+from perfkit.launcher.spec import StackSpec
+from perfkit.launcher.watch import Watch
+from perfkit.launcher.workers import Workers
+from perfkit.redaction import redact
+
+__all__ = ["Death", "Process", "Stack", "StackSpec"]
+
+# Workers finish their jobs and give back what they fetched; Dramatiq needs 1 to 3 s for nothing.
+_WORKERS_GRACE_S = 10.0
+_GRACE_S = 3.0
+_HURRIED_S = 3.0  # for all together
+
+
+class Stack:
+    """Context manager; see the module. Usable once.
+
+    Raises (on entering):
+        UsageError: what `find_server`, `ForeignRedis.check`, `PrivateRedis`, `Workers` and
+            `reserve` refuse; ``ResultsNotWritable`` where lease or directory can't be written.
+        ChildDied, NotReady: a child did not come up.
+    """
+
+    def __init__(self, spec: StackSpec) -> None:
+        self.spec = spec
+        self._exits = contextlib.ExitStack()
+        self._signals = contextlib.ExitStack()
+        self._closed = False
+        self._hurry: threading.Event | None = None
+        self._deadline_s = float("inf")
+        self._lease_lock = threading.Lock()
+        self._started_in_s = 0.0
+        self._ingest_port: int | None = None
+        self._gateway_port: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Stack({str(self.spec.directory)!r})"
+
+    def __enter__(self) -> Stack:
+        begun_s = time.monotonic()
+        self._signals.enter_context(interrupts.terminable())
+        try:
+            self._start()
+        except BaseException:
+            self.close(hurry=True)
+            raise
+        self._started_in_s = time.monotonic() - begun_s
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(hurry=kind is not None and issubclass(kind, KeyboardInterrupt))
+
+    @property
+    def redis_url(self) -> str:
+        """With the password: for clients, never to be shown (`redact` it)."""
+        return self._redis.url
+
+    @property
+    def ingest_url(self) -> str | None:
+        """``http://127.0.0.1:port``, or None without an ingest."""
+        return None if self._ingest_port is None else f"http://127.0.0.1:{self._ingest_port}"
+
+    @property
+    def gateway_url(self) -> str | None:
+        """``http://127.0.0.1:port``, or None without a gateway."""
+        return None if self._gateway_port is None else f"http://127.0.0.1:{self._gateway_port}"
+
+    @property
+    def processes(self) -> Mapping[str, Process]:
+        """Every process so far by name, in the order of their start; some may be dead by now."""
+        return self._fleet.processes()
+
+    @property
+    def lease(self) -> Lease:
+        """As last written."""
+        return self._lease
+
+    def deaths(self) -> list[Death]:
+        """Processes that ended by themselves, in the order of their ends."""
+        return self._fleet.deaths()
+
+    def check(self) -> None:
+        """Whether a trial can go on.
+
+        Raises:
+            ChildDied: Redis, gateway or an ingest died, or no worker is left; the death of one
+                worker of several is a result, not an error.
+        """
+        self._fleet.check()
+
+    def facts(self) -> dict[str, Any]:
+        """For manifest and ``trial.json``: Redis, addresses, commands, placement. No secret."""
+        return {
+            "redis": self._redis.facts(),
+            "ingest_url": self.ingest_url,
+            "gateway_url": self.gateway_url,
+            "supervisor": self.spec.settings.supervisor,
+            "cpus": sorted(self.spec.cpus or os.sched_getaffinity(0)),
+            "processes": {name: each._asdict() for name, each in self.processes.items()},
+            "commands": {
+                child.spec.name: list(child.spec.argv) for child in self._fleet.children()
+            },
+            "environment": self.spec.tuning(),
+            "started_in_s": round(self._started_in_s, 3),
+        }
+
+    def stop_workers(self, grace_s: float = _WORKERS_GRACE_S) -> None:
+        """Stop all workers in order: jobs are finished or given back, records closed."""
+        self._fleet.stop("worker", "supervisor", grace_s=grace_s)
+
+    def close(self, *, hurry: bool = False) -> None:
+        """Stop everything; a second call does nothing. ``hurry``: within about 3 seconds.
+
+        A signal that comes meanwhile ends all patience, and has its effect when all is stopped.
+        """
+        with self._signals, interrupts.deferred() as self._hurry:
+            if self._closed:
+                return
+            self._closed = True
+            if hurry:
+                self._deadline_s = time.monotonic() + _HURRIED_S
+            self._exits.close()
+
+    # Starting. What is pushed last is stopped first.
+
+    def _start(self) -> None:
+        spec = self.spec
+        self._make_folders()
+        sweep(spec.leases_folder)
+        self._lease = Lease.mine(spec.directory, spec.run_dir)
+        self._exits.callback(lambda: self._lease.remove(spec.leases_folder))
+        self._lease.write(spec.leases_folder)
+        self._guard = Guard()
+        self._exits.callback(self._guard.close)
+        self._watch = Watch()
+        self._exits.callback(self._watch.close)
+        self._watch_keeper()
+        self._fleet = Fleet(self._guard, self._watch, self._write_lease)
+        with contextlib.ExitStack() as reserved:
+            if spec.gateway is not None:
+                self._gateway_port = port_of(reserved.enter_context(reserve(spec.gateway_port)))
+            self._redis = self._open_redis()
+            self._start_system()
+        self._write_lease("up")
+
+    def _make_folders(self) -> None:
+        try:
+            self.spec.spool.mkdir(parents=True, exist_ok=True)
+            self.spec.logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResultsNotWritable(
+                f"{self.spec.directory} can't be written: {error.strerror}",
+                "choose another folder with --results DIR or PERFKIT_RESULTS, or free some space",
+            ) from None
+
+    def _watch_keeper(self) -> None:
+        def renew() -> None:
+            if not self._closed:
+                self._guard.renew()
+                self._watch_keeper()
+
+        self._watch.add(self._guard.pid, renew)
+
+    def _open_redis(self) -> ForeignRedis | PrivateRedis:
+        """The Redis in use; the gateway, which needs none, starts beside it."""
+        spec = self.spec
+        foreign = None if spec.redis_url is None else ForeignRedis(spec.redis_url)
+        private = None
+        if foreign is not None:
+            foreign.check(spec.namespace)
+        else:
+            private = PrivateRedis(
+                find_server(spec.redis_server),
+                spec.profile,
+                self._guard,
+                spec.logs / "redis.log",
+                port=spec.redis_port,
+                cpus=spec.cpus,
+            )
+            self._exits.callback(lambda: private.stop(self._patience_s(_GRACE_S)))
+        if self._gateway_port is not None:
+            self._exits.callback(self._stop, _GRACE_S, "gateway")
+            environment = spec.environment("", self.gateway_url)
+            self._fleet.begin(gateway_child(spec, environment, self._gateway_port))
+        if private is not None:
+            private.start(spec.start_timeout_s)
+            self._fleet.adopt(private.child)
+            return private
+        assert foreign is not None
+        return foreign
+
+    def _start_system(self) -> None:
+        spec = self.spec
+        environment = spec.environment(self._redis.url, self.gateway_url)
+        secrets = _secrets_of(self._redis.url)
+        lifeline, kept_end = os.pipe()
+        self._exits.callback(os.close, lifeline)  # open as long as replacements may need it
+        self._exits.callback(os.close, kept_end)
+        self._exits.callback(self._stop, _WORKERS_GRACE_S, "worker", "supervisor")
+        self._exits.callback(self._stop, _GRACE_S, "ingest")
+        self._workers = Workers(spec, environment, lifeline, secrets)
+        for each in self._workers.children():
+            self._fleet.begin(each)
+        if spec.ingest_app is not None:
+            with listen(spec.ingest_port) as listener:
+                self._ingest_port = port_of(listener)
+                for each in ingest_children(
+                    spec, environment, listener.fileno(), lifeline, secrets
+                ):
+                    self._fleet.begin(each)
+        self._write_lease()
+        self._wait_for_all()
+        if spec.settings.restart:
+            self._fleet.replace_with(self._workers.replacement)
+
+    def _wait_for_all(self) -> None:
+        for child in self._fleet.children("gateway", "worker", "supervisor", "ingest"):
+            child.wait_ready(functools.partial(self._is_ready, child), self.spec.start_timeout_s)
+        for master in self._fleet.children("supervisor"):
+            for worker in self._workers.named(master):
+                self._fleet.admit(worker)
+
+    def _is_ready(self, child: Child) -> bool:
+        role = child.spec.role
+        if role == "gateway":
+            return self._gateway_port is not None and answers_ok(self._gateway_port, "/healthz")
+        if role == "ingest":
+            if self.spec.recorder and not list(self.spec.spool.glob(f"{child.spec.name}.*.jsonl")):
+                return False
+            return self._ingest_port is not None and answers_ok(self._ingest_port, "/readyz")
+        return self._workers.ready(child)
+
+    def _write_lease(self, state: str | None = None) -> None:
+        urls = {"redis": redact(self._redis.url)}
+        urls |= {"ingest": self.ingest_url} if self.ingest_url else {}
+        urls |= {"gateway": self.gateway_url} if self.gateway_url else {}
+        private = isinstance(self._redis, PrivateRedis) and self._redis.folder
+        with self._lease_lock:
+            self._lease = dataclasses.replace(
+                self._lease,
+                state=state or self._lease.state,
+                urls=urls,
+                children=self._fleet.leased(),
+                folders=(str(private),) if private else (),
+            )
+            self._lease.write(self.spec.leases_folder)
+
+    # Stopping
+
+    def _stop(self, grace_s: float, *roles: Role) -> None:
+        self._fleet.stop(*roles, grace_s=self._patience_s(grace_s), hurry=self._hurry)
+
+    def _patience_s(self, grace_s: float) -> float:
+        if self._hurry is not None and self._hurry.is_set():
+            return 0.0
+        return max(0.2, min(grace_s, self._deadline_s - time.monotonic()))
+
+
+def _secrets_of(redis_url: str) -> tuple[str, ...]:
+    """The URL's password, as written and as meant."""
+    written = urlsplit(redis_url).password
+    return (written, unquote(written)) if written else ()

