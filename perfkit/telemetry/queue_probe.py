@@ -29,8 +29,8 @@ class QueueProbe:
 
     All commands are O(1) and read-only (`test_sampling_writes_nothing`). ``in_flight`` is what a
     worker fetched and did not acknowledge yet, stranded jobs included. ``delayed`` includes retries
-    in backoff. The age counts from the making of the message, which a retry keeps, so behind a
-    retried message it includes the backoff. With the server away there are no readings.
+    in backoff. The age counts from the making of the message, or from when it fell due if it was
+    delayed or retried. With the server away there are no readings.
     """
 
     def __init__(
@@ -126,14 +126,20 @@ class QueueProbe:
             return None
         try:
             message = json.loads(body) if isinstance(body, bytes) else None
-            stamp = message.get("message_timestamp") if isinstance(message, dict) else None
         except (ValueError, RecursionError):
-            stamp = None
-        if (
-            isinstance(stamp, int | float)
-            and not isinstance(stamp, bool)
-            and 0 <= stamp < _LATEST_MS
-        ):
-            return int(stamp)
+            message = None
+        if isinstance(message, dict) and (made_ms := _moment(message.get("message_timestamp"))):
+            # A delayed message, or a retry after its backoff, waits only since it fell due: the
+            # worker that puts it into the queue keeps its eta among the options.
+            options = message.get("options")
+            due_ms = _moment(options.get("eta")) if isinstance(options, dict) else None
+            return max(made_ms, due_ms or 0)
         self._errors["CorruptMessage"] += 1
         return None
+
+
+def _moment(stamp: object) -> int | None:
+    """Milliseconds since the epoch, or None for what can't be that."""
+    if isinstance(stamp, int | float) and not isinstance(stamp, bool) and 0 < stamp < _LATEST_MS:
+        return int(stamp)
+    return None

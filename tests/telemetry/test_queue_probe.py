@@ -96,6 +96,16 @@ def test_the_age_is_that_of_the_head_of_the_list(broker: RedisBroker, clean_redi
     probe.close()
 
 
+def test_a_retried_job_waits_only_since_its_backoff_was_over(
+    broker: RedisBroker, clean_redis: str
+) -> None:
+    retried = _message(made_ms=_NOW_MS - 60 * _SECOND_MS)
+    broker.enqueue(retried.copy(options={"eta": _NOW_MS - 2 * _SECOND_MS}))
+    probe = QueueProbe(clean_redis, ["payments"])
+    assert _read(probe)["oldest_age_ns", "payments"] == 2e9
+    probe.close()
+
+
 def test_a_message_from_the_future_has_no_negative_age(
     broker: RedisBroker, clean_redis: str
 ) -> None:
