@@ -1,0 +1,155 @@
+"""What each process used, from cumulative counters."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from perfkit.frames.session import Session, session
+from perfkit.store import StoredRun, TrialFacts
+
+__all__ = ["resource_timeline", "resources", "slot_use"]
+
+_MOST_POINTS: Final = 600
+_COLUMNS: Final = (
+    "process",
+    "role",
+    "cpu_share",
+    "cpu_ms_per_job",
+    "rss_anon_max_bytes",
+    "run_queue_wait_share",
+)
+# A server that perfkit did not start is known by what it says of itself.
+_OTHER: Final = {"redis.cpu_ns": "redis", "host.cpu_busy_ns": "host"}
+
+
+def resources(run: StoredRun, trial: int) -> pd.DataFrame:
+    """What each process used in the window, one row per process, Redis, and the host.
+
+    Columns: process, role, cpu_share (cores, on average), cpu_ms_per_job (by jobs done in the
+    window), rss_anon_max_bytes (Redis: memory it accounts, where it is not ours),
+    run_queue_wait_share (share of the window it wanted a core and had none; summed over threads).
+    NaN where it was not sampled.
+    """
+    facts = run.facts(trial)
+    with session(run, trial) as sql:
+        cpu, wait = _series(sql, "process.cpu_ns"), _series(sql, "process.run_queue_wait_ns")
+        for metric, name in _OTHER.items():
+            if name not in cpu and (found := _series(sql, metric)):
+                cpu[name] = next(iter(found.values()))
+        rss = _largest(sql, "process.rss_anon_bytes", facts)
+        memory = _largest(sql, "redis.memory_bytes", facts)
+        done = _done_in_window(sql)
+    rows = []
+    for name in sorted(cpu, key=lambda each: (each == "host", each)):
+        used_ns = _used(*cpu[name], facts)
+        waited_ns = _used(*wait[name], facts) if name in wait else math.nan
+        whole_ns = facts.instants.window_end - facts.instants.window_start
+        largest = rss.get(name, memory.get("", math.nan) if name == "redis" else math.nan)
+        rows.append(
+            (
+                name,
+                facts.role(name),
+                used_ns / whole_ns,
+                used_ns / 1e6 / done if done else math.nan,
+                largest,
+                waited_ns / whole_ns,
+            )
+        )
+    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(
+        dict.fromkeys(_COLUMNS[:2], "str") | dict.fromkeys(_COLUMNS[2:], "float64")
+    )
+
+
+def resource_timeline(run: StoredRun, trial: int) -> pd.DataFrame:
+    """CPU of each process over time, at most 600 points each.
+
+    Columns: at_s (end of the stretch), process, cpu_share (cores, on average since the point
+    before).
+    """
+    load_start = run.facts(trial).instants.load_start
+    with session(run, trial) as sql:
+        cpu = _series(sql, "process.cpu_ns")
+        for metric, name in _OTHER.items():
+            if name not in cpu and (found := _series(sql, metric)):
+                cpu[name] = next(iter(found.values()))
+    parts = []
+    for name, (at_ns, counter) in sorted(cpu.items()):
+        stride = max(1, math.ceil(len(at_ns) / _MOST_POINTS))
+        at, total = at_ns[::stride], counter[::stride]
+        # Two readings may carry the same stamp where a reader retried.
+        kept = np.diff(at) > 0
+        parts.append(
+            pd.DataFrame(
+                {
+                    "at_s": (at[1:][kept] - load_start) / 1e9,
+                    "process": name,
+                    "cpu_share": np.diff(total)[kept] / np.diff(at)[kept],
+                }
+            )
+        )
+    if not parts:
+        return pd.DataFrame({"at_s": [], "process": [], "cpu_share": []}).astype({"process": "str"})
+    return pd.concat(parts, ignore_index=True)
+
+
+Series = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+
+
+def _series(sql: Session, metric: str) -> dict[str, Series]:
+    """Readings of a cumulative counter per subject, made to rise where a restart reset it."""
+    frame = sql.frame(
+        "select subject, at_ns, value from samples where metric = $1 order by subject, at_ns",
+        [metric],
+    )
+    found: dict[str, Series] = {}
+    for subject, rows in frame.groupby("subject", sort=True):
+        values = rows["value"].to_numpy(dtype=np.float64)
+        steps = np.diff(values)
+        # After a reset the counter begins at nought, so the new value is the increase.
+        steps = np.where(steps < 0, values[1:], steps)
+        rising = np.concatenate([values[:1], values[0] + np.cumsum(steps)])
+        found[str(subject)] = (rows["at_ns"].to_numpy(dtype=np.int64), rising)
+    return found
+
+
+def _used(
+    at_ns: npt.NDArray[np.int64], counter: npt.NDArray[np.float64], facts: TrialFacts
+) -> float:
+    """Increase over the window, linear between readings; a process that is gone uses nothing."""
+    ends: Any = np.interp([facts.instants.window_start, facts.instants.window_end], at_ns, counter)
+    return float(ends[1] - ends[0])
+
+
+def _largest(sql: Session, metric: str, facts: TrialFacts) -> dict[str, float]:
+    instants = facts.instants
+    return dict(
+        sql.rows(
+            "select subject, max(value) from samples where metric = $1"
+            " and at_ns between $2 and $3 group by subject",
+            [metric, instants.window_start, instants.window_end],
+        )
+    )
+
+
+def _done_in_window(sql: Session) -> int:
+    return int(sql.rows("select count(*) from job where done_in_window")[0][0])
+
+
+def slot_use(run: StoredRun, trial: int) -> float:
+    """Share of the worker slots that ran jobs, on average over the window; NaN without slots."""
+    facts = run.facts(trial)
+    with session(run, trial) as sql:
+        busy_ns = sql.rows(
+            """
+            select sum(greatest(0, least(coalesce(acked_ns, finished_ns, window_end), window_end)
+                                   - greatest(started_ns, window_start)))
+            from jobs, facts where started_ns is not null
+            """
+        )[0][0]
+    slots_ns = facts.slots * (facts.instants.window_end - facts.instants.window_start)
+    return float(busy_ns or 0) / slots_ns if slots_ns else math.nan

@@ -1,0 +1,184 @@
+"""SQL on the tables of a run: an in-memory DuckDB with one view per table, and the job join.
+
+Views: ``requests jobs samples calls leftovers`` as stored, ``facts`` (one row per trial),
+``decided`` (one row per job: the delivery that decided it) and ``job`` (one per planned request).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from perfkit.records import TABLES
+from perfkit.store import StoredRun
+
+__all__ = ["Session", "session"]
+
+# A delivery that finished the job decides it, the first of them if there are several; else the
+# last one that began. Rows of a message that never started rank by when it was fetched or sent.
+_DECIDED: Final = """
+create view decided as
+select * from jobs
+qualify row_number() over (
+    partition by trial, job_id
+    order by outcome <> 'done',
+             case when outcome = 'done' then finished_ns end,
+             attempt desc,
+             coalesce(started_ns, fetched_ns, enqueued_ns) desc,
+             delivery desc,
+             redis_message_id
+) = 1
+"""
+
+_JOB: Final = """
+create view job as
+with tries as (
+    select trial, job_id,
+           count(distinct attempt) filter (started_ns is not null) as attempts,
+           count(started_ns) as deliveries,
+           min(enqueued_ns) as enqueued_ns,
+           min(started_ns) as first_started_ns
+    from jobs group by trial, job_id
+), gateway as (
+    select trial, key, sum(delay_ns)::double as gateway_ns from calls group by trial, key
+), joined as (
+    select r.trial, f.label, r.seq, r.key, r.queue, r.job_id, r.user,
+           r.intended_ns, r.sent_ns, r.first_byte_ns, r.done_ns, r.status, r.error,
+           coalesce(r.status between 200 and 299, false) as accepted,
+           r.intended_ns >= f.window_start and r.intended_ns < f.window_end as in_window,
+           t.enqueued_ns, d.enqueued_ns as last_enqueued_ns,
+           d.fetched_ns, d.started_ns, d.finished_ns, d.acked_ns, t.first_started_ns,
+           coalesce(t.attempts, 0) as attempts,
+           coalesce(t.deliveries, 0) as deliveries,
+           d.outcome, g.gateway_ns, r.blocked_ns,
+           coalesce(d.outcome = 'done', false) as is_done, f.window_start, f.window_end
+    from requests r
+    join facts f on f.trial = r.trial
+    left join decided d on d.trial = r.trial and d.job_id = r.job_id
+    left join tries t on t.trial = r.trial and t.job_id = r.job_id
+    left join gateway g on g.trial = r.trial and g.key = r.key
+)
+select * exclude (is_done, window_start, window_end), is_done as done,
+       is_done and coalesce(finished_ns >= window_start and finished_ns < window_end, false)
+           as done_in_window,
+       (sent_ns - intended_ns)::double as send_lag_ns,
+       (done_ns - sent_ns)::double as request_ns,
+       case when is_done then (finished_ns - sent_ns)::double
+            when sent_ns is not null then 'inf'::double end as response_ns,
+       case when is_done then (finished_ns - intended_ns)::double
+            else 'inf'::double end as latency_ns,
+       case when started_ns is null and accepted then 'inf'::double
+            else (started_ns - last_enqueued_ns)::double end as queue_wait_ns,
+       (fetched_ns - last_enqueued_ns)::double as broker_dwell_ns,
+       (started_ns - fetched_ns)::double as prefetch_wait_ns,
+       (finished_ns - started_ns)::double as service_ns,
+       case when is_done and deliveries = 1 and attempts = 1
+            then (finished_ns - intended_ns)::double - gateway_ns end as added_ns
+from joined
+"""
+
+# Type 7 on an ascending list. The place is rounded where it misses a whole number by less than
+# 1e-9, because the next value may be infinite; equal or infinite neighbours are not interpolated.
+# A literal such as 0.999 is a DECIMAL to DuckDB, with rounding of its own.
+_MACROS: Final = """
+create macro place(n, p) as
+    case when abs((n - 1) * p::double - round((n - 1) * p::double)) < 1e-9
+         then round((n - 1) * p::double) else (n - 1) * p::double end;
+create macro between_neighbours(low, high, share) as
+    case when low = high or isinf(high) then high else low + (high - low) * share end;
+create macro type7(a, p) as
+    case when coalesce(len(a), 0) = 0 then null else between_neighbours(
+        a[floor(place(len(a), p))::bigint + 1],
+        a[ceil(place(len(a), p))::bigint + 1],
+        place(len(a), p) - floor(place(len(a), p))) end;
+"""
+
+_INTEGERS: Final = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
+_NULLABLE: Final = {
+    field.name
+    for schema in TABLES.values()
+    for field in schema
+    if field.nullable and pa.types.is_integer(field.type)
+} | {"first_started_ns"}
+
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+def _plain(parameters: Parameters) -> list[Any] | dict[str, Any]:
+    return dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+
+
+class Session:
+    """One connection; SQL in, pandas out."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def frame(self, sql: str, parameters: Parameters = ()) -> pd.DataFrame:
+        """The result as a frame: integers that may be missing are Int64, all others int64."""
+        table: pa.Table = self._connection.sql(sql, params=_plain(parameters)).to_arrow_table()
+        nullable = {kind: pd.Int64Dtype() for kind in _INTEGERS}
+        frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
+        required = {
+            field.name: "int64"
+            for field in table.schema
+            if field.type in _INTEGERS and field.name not in _NULLABLE
+        }
+        return frame.astype(required)
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """The result as plain rows."""
+        found: list[tuple[Any, ...]] = self._connection.execute(sql, _plain(parameters)).fetchall()
+        return found
+
+
+@contextmanager
+def session(run: StoredRun, trial: int | None = None) -> Iterator[Session]:
+    """Views on the tables of one trial, or of all."""
+    with _database(run, trial).cursor() as connection:
+        yield Session(connection)
+
+
+# A sealed run does not change, and binding its views costs more than most queries. Only views are
+# kept: rows stay in the files.
+@functools.lru_cache(maxsize=16)
+def _database(run: StoredRun, trial: int | None) -> Any:
+    database = duckdb.connect(":memory:", config={"threads": 1})
+    for kind, schema in TABLES.items():
+        if files := [str(path) for path in run.parquet(kind, trial)]:
+            database.read_parquet(files, hive_partitioning=False).create_view(kind)
+        else:
+            _keep(database, kind, schema.empty_table())
+    _keep(database, "facts", _facts(run, trial))
+    for statement in (_MACROS, _DECIDED, _JOB):
+        database.execute(statement)
+    return database
+
+
+def _keep(database: Any, name: str, table: pa.Table) -> None:
+    database.register("given", table)
+    database.execute(f"create table {name} as select * from given")
+    database.unregister("given")
+
+
+def _facts(run: StoredRun, trial: int | None) -> pa.Table:
+    indexes = run.trials if trial is None else (trial,)
+    columns: dict[str, list[Any]] = {
+        name: []
+        for name in ("trial", "label", "load_start", "window_start", "window_end", "drain_end")
+    }
+    for index in indexes:
+        facts = run.facts(index)
+        columns["trial"].append(index)
+        columns["label"].append(facts.label)
+        for name in ("load_start", "window_start", "window_end", "drain_end"):
+            columns[name].append(getattr(facts.instants, name))
+    kinds = {name: pa.string() if name == "label" else pa.int64() for name in columns}
+    return pa.table({name: pa.array(values, kinds[name]) for name, values in columns.items()})

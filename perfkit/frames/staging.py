@@ -1,0 +1,105 @@
+"""Where the time of a job went: stages that add up to its latency.
+
+    intended    sent     enqueued   fetched    started   finished
+       |---------|----------|----------|----------|----------|      first attempt
+       client lag   ingest  broker dwell  prefetch   service
+                                          wait
+                                                             |-------|--...   next attempt
+                                                              retry backoff
+
+Some of these stamps come from different processes, and two of them may stand in either order (an
+ingest may enqueue before the generator notes that it has sent). Each boundary is therefore the
+latest stamp so far (max-plus), and no stage is negative. See tests/frames/test_staging.py.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pandas as pd
+
+from perfkit.frames.session import session
+from perfkit.store import StoredRun
+
+__all__ = ["STAGES", "stages"]
+
+STAGES: Final = (
+    "client lag",
+    "ingest",
+    "broker dwell",
+    "prefetch wait",
+    "service",
+    "retry backoff",
+)
+"""In the order of time; a redelivered message dwells in the broker until its last fetch."""
+
+# One row per message that ended on the way to the job's end. Of its deliveries the one that decided
+# the job, else the first that ended: that one enqueued the retry. The columns `b_...` are running
+# maxima of the stamps.
+_CHAIN: Final = """
+    with ended as (
+        select m.*, j.label, j.queue as job_queue, j.seq, j.intended_ns,
+               coalesce(j.sent_ns, j.intended_ns) as sent_ns, j.latency_ns,
+               m.outcome = 'done' and m.finished_ns = j.finished_ns as decides
+        from jobs m
+        join job j on j.trial = m.trial and j.job_id = m.job_id
+        where j.in_window and j.done and m.finished_ns is not null and m.started_ns is not null
+          and m.finished_ns <= j.finished_ns
+        qualify row_number() over (
+            partition by m.trial, m.job_id, m.redis_message_id
+            order by not decides, m.finished_ns) = 1
+    ), chained as (
+        select *, lag(finished_ns) over (
+            partition by trial, job_id order by finished_ns, decides, attempt) as before_ns
+        from ended
+    ), b0 as (
+        select *, before_ns is null as is_first,
+               coalesce(before_ns, greatest(intended_ns, sent_ns)) as begin_ns from chained
+    ), b1 as (select *, greatest(begin_ns, enqueued_ns) as b_enqueued from b0),
+    b2 as (select *, greatest(b_enqueued, coalesce(fetched_ns, started_ns)) as b_fetched from b1),
+    b3 as (select *, greatest(b_fetched, started_ns) as b_started from b2),
+    b4 as (select *, greatest(b_started, finished_ns) as b_finished from b3),
+    staged as (
+        select trial, label, job_queue, seq, any_value(latency_ns) as latency_ns,
+               sum(case when is_first then begin_ns - intended_ns else 0 end) as "client lag",
+               sum(case when is_first then b_enqueued - begin_ns else 0 end) as "ingest",
+               sum(b_fetched - b_enqueued) as "broker dwell",
+               sum(b_started - b_fetched) as "prefetch wait",
+               sum(b_finished - b_started) as "service",
+               sum(case when is_first then 0 else b_enqueued - begin_ns end) as "retry backoff"
+        from b4 group by trial, label, job_queue, seq
+    )
+"""
+
+
+def stages(run: StoredRun, trial: int | None = None) -> pd.DataFrame:
+    """Time per stage over the done jobs of the cohort, per queue and for ``"all"``.
+
+    Columns: trial, label, queue, stage (one of `STAGES`), n (jobs), mean_ns, p50_ns, p99_ns (of
+    this stage alone; they do not add up), share (of the mean latency; adds up to 1), residual_ns
+    (largest |latency - sum of stages| of one job: 0, or a clock or join error).
+    """
+    columns = ", ".join(f'"{stage}"' for stage in STAGES)
+    whole = " + ".join(f'"{stage}"' for stage in STAGES)
+    with session(run, trial) as sql:
+        long = sql.frame(f"""
+            {_CHAIN}, whole as (
+                select *, abs(latency_ns - ({whole})) as residual_ns from staged
+            ), doubled as (
+                select *, job_queue as queue from whole union all select *, 'all' from whole
+            ), long as (
+                unpivot doubled on {columns} into name stage value ns
+            )
+            select trial, label, queue, stage, count(*) as n, avg(ns) as mean_ns,
+                   type7(list(ns::double order by ns), 0.5) as p50_ns,
+                   type7(list(ns::double order by ns), 0.99) as p99_ns,
+                   coalesce(avg(ns) / nullif(avg(latency_ns), 0), 0) as share,
+                   max(residual_ns) as residual_ns
+            from long group by trial, label, queue, stage
+        """)
+    place = long["stage"].map({stage: number for number, stage in enumerate(STAGES)})
+    return (
+        long.assign(last=long["queue"] == "all", place=place)
+        .sort_values(["trial", "last", "queue", "place"], ignore_index=True)
+        .drop(columns=["last", "place"])
+    )

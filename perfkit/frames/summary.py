@@ -1,0 +1,120 @@
+"""One row per trial: what was asked, what came out, what it cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pandas as pd
+
+from perfkit.frames.costs import resources
+from perfkit.frames.distribution import percentiles
+from perfkit.frames.session import session
+from perfkit.frames.timelines import waiting
+from perfkit.store import StoredRun, TrialFacts
+
+__all__ = ["trials"]
+
+_COLUMNS: Final = (
+    "workers",
+    "threads",
+    "slots",
+    "model",
+    "offered_per_s",
+    "throughput_per_s",
+    "done_share",
+    "p50_ns",
+    "p95_ns",
+    "p99_ns",
+    "added_p50_ns",
+    "added_p95_ns",
+    "added_p99_ns",
+    "backlog_end",
+    "efficiency",
+    "workers_cpu_ms_per_job",
+    "ingest_cpu_ms_per_job",
+    "redis_cpu_ms_per_job",
+    "generator_cpu_share",
+    "send_lag_p99_ns",
+)
+
+
+def trials(run: StoredRun) -> pd.DataFrame:
+    """One row per trial that has data.
+
+    Columns: trial, label, scenario, repetition; one per axis under its short name; workers
+    (processes), threads (of each worker; missing where pools differ), slots; model,
+    offered_per_s; throughput_per_s (jobs done in the window, by the window); done_share (of what
+    was intended in the window); p50_ns p95_ns p99_ns (latency) and added_p50_ns ... (over all
+    queues); backlog_end (jobs enqueued and not started at the end of the window); efficiency
+    (throughput per worker, relative to the trials of this scenario with the fewest workers);
+    workers_, ingest_, redis_cpu_ms_per_job; generator_cpu_share (cores); send_lag_p99_ns.
+
+    Whether a trial is saturated is a verdict: `perfkit.verdict.trials` adds that column.
+    """
+    facts = [run.facts(trial) for trial in run.trials]
+    measured = pd.DataFrame([_measured(run, each) for each in facts])
+    axes = list(dict.fromkeys(key for each in facts for key in each.axes))
+    short = {key: key.rpartition(".")[2] for key in axes}
+    names = {
+        key: name if list(short.values()).count(name) == 1 else key for key, name in short.items()
+    }
+    first = ["trial", "label", "scenario", "repetition"]
+    extra = [name for name in names.values() if name not in _COLUMNS]
+    if not facts:
+        return pd.DataFrame(columns=[*first, *_COLUMNS])
+    for key, name in names.items():
+        if name in extra:
+            measured[name] = [each.axes.get(key) for each in facts]
+    for value, prefix in (("latency_ns", ""), ("added_ns", "added_"), ("send_lag_ns", "send_lag_")):
+        found = percentiles(run, by=("trial",), value=value).set_index("trial")
+        for p in ("p50_ns", "p95_ns", "p99_ns"):
+            measured[prefix + p] = measured["trial"].map(found[p]).astype("float64")
+    measured["efficiency"] = list(_efficiency(measured))
+    return measured[[*first, *extra, *_COLUMNS]]
+
+
+def _measured(run: StoredRun, facts: TrialFacts) -> dict[str, Any]:
+    with session(run, facts.trial) as sql:
+        finished, planned, done = sql.rows(
+            """
+            select count(*) filter (done_in_window),
+                   count(*) filter (in_window),
+                   count(*) filter (in_window and done)
+            from job
+            """
+        )[0]
+    used = resources(run, facts.trial)
+    # min_count: a role that was not sampled costs an unknown amount, not nothing.
+    per_job = used.groupby("role")["cpu_ms_per_job"].sum(min_count=1)
+    cores = used.groupby("role")["cpu_share"].sum(min_count=1)
+    threads = {int(pool["threads"]) for pool in facts.pools}
+    at_end = waiting(run, facts.trial, facts.instants.window_end - facts.instants.window_start)
+    return {
+        "trial": facts.trial,
+        "label": facts.label,
+        "scenario": facts.scenario,
+        "repetition": facts.repetition,
+        "workers": facts.workers,
+        "threads": threads.pop() if len(threads) == 1 else None,
+        "slots": facts.slots,
+        "model": facts.model,
+        "offered_per_s": facts.offered_per_s,
+        "throughput_per_s": finished / facts.instants.window_s,
+        "done_share": done / planned if planned else math.nan,
+        "backlog_end": float(at_end["waiting"].iloc[-1]),
+        "workers_cpu_ms_per_job": per_job.get("worker", math.nan),
+        "ingest_cpu_ms_per_job": per_job.get("ingest", math.nan),
+        "redis_cpu_ms_per_job": per_job.get("redis", math.nan),
+        "generator_cpu_share": cores.get("generator", math.nan),
+    }
+
+
+def _efficiency(measured: pd.DataFrame) -> Iterator[float]:
+    each_does = measured["throughput_per_s"] / measured["workers"].where(measured["workers"] > 0)
+    for scenario, own in zip(measured["scenario"], each_does, strict=True):
+        same = measured["scenario"] == scenario
+        fewest = measured.loc[same, "workers"].min()
+        base = each_does[same & (measured["workers"] == fewest)].mean()
+        yield own / base if base else math.nan

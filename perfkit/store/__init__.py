@@ -1,0 +1,38 @@
+"""Run directories: create, append, seal by atomic rename, open, list, verify, repair.
+
+    results/<name>/<run_id>/
+        manifest.partial.json     while measuring; replaced by manifest.json when sealed
+        trial=0000.partial/       while measuring; renamed to trial=0000/ when whole
+        trial=0000/               requests, jobs, samples, calls, leftovers (.parquet), trial.json
+        lost/                     what `repair` could not read
+
+A file is flushed to the disk before the rename that makes it visible, so what has its final name
+is whole. A folder without ``manifest.json`` is not sealed and is never read as a run.
+"""
+
+from perfkit.store.facts import Instants, TrialFacts
+from perfkit.store.integrity import verify
+from perfkit.store.layout import check_name, new_run_id, trial_folder
+from perfkit.store.listing import RunEntry, list_runs
+from perfkit.store.repairing import RepairReport, repair
+from perfkit.store.stored import StoredRun, open_run
+from perfkit.store.tables import read_table
+from perfkit.store.writer import RunWriter, TrialWriter
+
+__all__ = [
+    "Instants",
+    "RepairReport",
+    "RunEntry",
+    "RunWriter",
+    "StoredRun",
+    "TrialFacts",
+    "TrialWriter",
+    "check_name",
+    "list_runs",
+    "new_run_id",
+    "open_run",
+    "read_table",
+    "repair",
+    "trial_folder",
+    "verify",
+]

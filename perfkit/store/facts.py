@@ -1,0 +1,154 @@
+"""``trial.json`` as frozen types, parsed once where it is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Death", "Generator", "Instants", "TrialFacts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instants:
+    """The stretches of a trial on the monotonic clock. The window is half open."""
+
+    load_start: int
+    window_start: int
+    window_end: int
+    load_end: int
+    drain_end: int
+
+    @property
+    def window_s(self) -> float:
+        """Length of the measured window in seconds."""
+        return (self.window_end - self.window_start) / 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generator:
+    """What the load generator says of itself; None where it did not say."""
+
+    planned: int | None = None
+    sent: int | None = None
+    dropped: int | None = None
+    accepted: int | None = None
+    refused: int | None = None
+    errored: int | None = None
+    cpu_ns: int | None = None
+    wall_ns: int | None = None
+    run_queue_wait_ns: int | None = None
+    shards: int = 1
+    interrupted: bool = False
+
+    @property
+    def cpu_share(self) -> float:
+        """Share of one core that each of its processes used; NaN when unknown."""
+        return self._share(self.cpu_ns)
+
+    @property
+    def wait_share(self) -> float:
+        """Share of the time each of its processes wanted a core and had none; NaN when unknown."""
+        return self._share(self.run_queue_wait_ns)
+
+    def _share(self, part_ns: int | None) -> float:
+        if part_ns is None or not self.wall_ns:
+            return math.nan
+        return part_ns / self.wall_ns / self.shards
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A process that ended although it was not told to."""
+
+    name: str
+    at_ns: int
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialFacts:
+    """One trial beside its tables."""
+
+    trial: int
+    scenario: str
+    label: str
+    axes: Mapping[str, Any]
+    repetition: int
+    seed: int
+    outcome: str
+    reason: str | None
+    instants: Instants
+    model: str
+    offered_per_s: float
+    pools: tuple[Mapping[str, Any], ...]
+    roles: Mapping[str, str]  # process name -> role
+    generator: Generator
+    corrupt: int
+    lost: int
+    holes: int
+    deaths: tuple[Death, ...]
+    ledger_entries: int | None
+
+    @property
+    def workers(self) -> int:
+        """Worker processes."""
+        return sum(int(pool.get("workers", 0)) for pool in self.pools)
+
+    @property
+    def slots(self) -> int:
+        """Jobs that can run at once."""
+        return sum(int(pool.get("workers", 0)) * int(pool.get("threads", 0)) for pool in self.pools)
+
+    def role(self, process: str) -> str:
+        """What a process does: as recorded, else its name up to the last dash."""
+        return self.roles.get(process) or process.rpartition("-")[0] or process
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> TrialFacts:
+        """Parse ``trial.json``.
+
+        Raises:
+            ValueError: something needed is missing or of another type.
+        """
+        try:
+            return cls(
+                trial=raw["trial"],
+                scenario=raw["scenario"],
+                label=raw["label"],
+                axes=raw.get("axes", {}),
+                repetition=raw.get("repetition", 0),
+                seed=raw.get("seed", 0),
+                outcome=raw["outcome"],
+                reason=raw.get("reason"),
+                instants=Instants(**raw["instants_ns"]),
+                model=raw.get("model", "open"),
+                offered_per_s=float(raw["offered_per_s"]),
+                pools=tuple(raw.get("settings", {}).get("pools", ())),
+                roles={
+                    name: each["role"]
+                    for name, each in raw.get("processes", {}).items()
+                    if "role" in each
+                },
+                generator=_generator(raw.get("generator") or {}),
+                corrupt=_count(raw, "recorder", "corrupt"),
+                lost=_count(raw, "recorder", "lost"),
+                holes=_count(raw, "recorder", "holes"),
+                deaths=tuple(
+                    Death(each["name"], each["at_ns"], each.get("status"))
+                    for each in raw.get("deaths", ())
+                ),
+                ledger_entries=(raw.get("ledger") or {}).get("entries"),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"trial.json is not as it should be: {error!r}") from error
+
+
+def _generator(raw: Mapping[str, Any]) -> Generator:
+    known = Generator.__dataclass_fields__
+    return Generator(**{key: value for key, value in raw.items() if key in known})
+
+
+def _count(raw: Mapping[str, Any], part: str, key: str) -> int:
+    return int((raw.get(part) or {}).get(key) or 0)

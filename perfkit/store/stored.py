@@ -1,0 +1,169 @@
+"""A sealed run, opened."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from perfkit.errors import NotARun, RunNotSealed
+from perfkit.records import SCHEMA_VERSION, TABLES
+from perfkit.store.durable import read_json
+from perfkit.store.facts import TrialFacts
+from perfkit.store.layout import FACTS, MANIFEST, UNSEALED, trial_folder, trial_index
+from perfkit.store.owner import is_alive
+from perfkit.store.tables import read_table
+
+__all__ = ["StoredRun", "open_run", "refuse_unsealed"]
+
+_NEEDED: Final = {
+    "run_id": str, "name": str, "status": str, "trials": list, "scenarios": dict, "files": dict,
+}  # fmt: skip
+
+
+class StoredRun:
+    """The manifest, facts and tables of one sealed run; nothing in it changes any more."""
+
+    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._facts: dict[int, TrialFacts] = {}
+
+    def __repr__(self) -> str:
+        return f"<StoredRun {self.manifest['name']}/{self.manifest['run_id']}>"
+
+    @functools.cached_property
+    def trials(self) -> tuple[int, ...]:
+        """Trials that have tables, whole and partial, in order; failed ones have none."""
+        return tuple(
+            each["trial"]
+            for each in self.manifest["trials"]
+            if f"{trial_folder(each['trial'])}/{FACTS}" in self.manifest["files"]
+        )
+
+    def trial_facts(self, trial: int) -> Mapping[str, Any]:
+        """``trial.json`` as it is.
+
+        Raises:
+            NotARun: the run has no such trial, or the file was damaged.
+        """
+        path = self._folder(trial) / FACTS
+        try:
+            return read_json(path)
+        except (OSError, ValueError) as error:
+            raise NotARun(f"{path} can't be read: {error}", "restore it from a copy") from error
+
+    def facts(self, trial: int) -> TrialFacts:
+        """``trial.json``, parsed.
+
+        Raises:
+            NotARun: as `trial_facts`.
+        """
+        if trial not in self._facts:
+            try:
+                self._facts[trial] = TrialFacts.parse(self.trial_facts(trial))
+            except ValueError as error:
+                raise NotARun(
+                    f"{self._folder(trial)}: {error}", "restore it from a copy"
+                ) from error
+        return self._facts[trial]
+
+    def table(self, kind: str, trial: int) -> pa.Table:
+        """One table of one trial, in its schema.
+
+        Raises:
+            NotARun: no such trial, or the file was damaged.
+        """
+        path = self._folder(trial) / f"{_known(kind)}.parquet"
+        try:
+            return read_table(path)
+        except ValueError as error:
+            raise NotARun(f"{path.parent}: {error}", "restore it from a copy") from error
+
+    def parquet(self, kind: str, trial: int | None = None) -> list[Path]:
+        """The files of one kind, of one trial or of all."""
+        trials = self.trials if trial is None else (trial,)
+        return [self._folder(each) / f"{_known(kind)}.parquet" for each in trials]
+
+    def _folder(self, trial: int) -> Path:
+        if trial not in self.trials:
+            known = ", ".join(str(each) for each in self.trials) or "none"
+            raise NotARun(f"{self.path} has no trial {trial}", f"trials with data: {known}")
+        return self.path / trial_folder(trial)
+
+
+def _known(kind: str) -> str:
+    if kind not in TABLES:
+        raise ValueError(f"there is no table {kind!r}; known are {', '.join(TABLES)}")
+    return kind
+
+
+def open_run(path: str | Path) -> StoredRun:
+    """Open the run in a folder.
+
+    Raises:
+        NotARun: no folder, a foreign one, or one of another schema.
+        RunNotSealed: it is still being measured, or was killed.
+    """
+    folder = Path(path)
+    if folder.name == MANIFEST and folder.is_file():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotARun(f"there is no folder {folder}", "`perfkit list` shows the runs there are")
+    if not (folder / MANIFEST).is_file():
+        if (folder / UNSEALED).is_file():
+            refuse_unsealed(folder)
+        raise NotARun(f"{folder} holds no run: it has no {MANIFEST}", _hint(folder))
+    try:
+        manifest = read_json(folder / MANIFEST)
+    except (OSError, ValueError) as error:
+        raise NotARun(f"{folder / MANIFEST} can't be read: {error}", _hint(folder)) from error
+    _check(folder, manifest)
+    return StoredRun(folder, manifest)
+
+
+def _check(folder: Path, manifest: Mapping[str, Any]) -> None:
+    version = manifest.get("schema_version")
+    if not isinstance(version, int):
+        raise NotARun(f"{folder} holds a {MANIFEST} that is not of perfkit", _hint(folder))
+    if version != SCHEMA_VERSION:
+        made_by = manifest.get("perfkit_version", "another version")
+        raise NotARun(
+            f"{folder} has schema {version}; this perfkit reads schema {SCHEMA_VERSION}",
+            f"read it with perfkit {made_by}, which wrote it, or measure again",
+        )
+    for key, kind in _NEEDED.items():
+        if not isinstance(manifest.get(key), kind):
+            raise NotARun(f"{folder / MANIFEST} lacks {key!r}", "restore it from a copy")
+
+
+def refuse_unsealed(folder: Path) -> None:
+    """Say why an unsealed run can't be read.
+
+    Raises:
+        RunNotSealed: always.
+    """
+    try:
+        owner = read_json(folder / UNSEALED).get("owner") or {}
+    except (OSError, ValueError):
+        owner = {}
+    if is_alive(owner):
+        raise RunNotSealed(
+            f"{folder} is still being measured, by process {owner['pid']}",
+            "wait for it, or stop it with Ctrl-C: it seals what it has",
+        )
+    raise RunNotSealed(
+        f"{folder} was not sealed: perfkit ended before it was done", f"perfkit repair {folder}"
+    )
+
+
+def _hint(folder: Path) -> str:
+    if trial_index(folder.name) is not None and (folder.parent / MANIFEST).is_file():
+        return f"this is one trial; name its run: {folder.parent}"
+    below = [each.parent for each in folder.glob(f"*/{MANIFEST}")]
+    if below:
+        return f"name one of the runs below it, such as {max(below)}"
+    return "`perfkit list` shows the runs there are"

@@ -1,0 +1,183 @@
+"""Every planned request in exactly one class, for warm-up, window and drain together."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, NamedTuple
+
+from perfkit.frames import Session, session
+from perfkit.store import StoredRun
+from perfkit.verdict.evidence import DUPLICATED, EVIDENCE, evidence_parameters
+
+__all__ = ["CLASSES", "LATE_NS", "Accounting", "Identity", "accounting"]
+
+LATE_NS: Final = 10_000_000
+CLASSES: Final = ("done", "done_unacked", "dead", "pending", "stranded", "lost", "unexplained")
+_EXAMPLES: Final = 20
+
+
+class Identity(NamedTuple):
+    """Two counts that must be equal."""
+
+    text: str
+    left: int
+    right: int
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounting:
+    """Counts of one trial, or their sums over several."""
+
+    planned: int = 0
+    sent: int = 0
+    dropped: int = 0  # never sent: the in-flight cap was full
+    late: int = 0  # sent more than 10 ms after intended, time spent blocked not counted
+    blocked: int = 0  # waited for a connection
+    accepted: int = 0  # answered 2xx
+    refused: int = 0  # answered otherwise
+    errored: int = 0  # no whole answer
+    done: int = 0
+    done_unacked: int = 0
+    dead: int = 0
+    pending: int = 0
+    stranded: int = 0
+    lost: int = 0
+    unexplained: int = 0
+    phantom: int = 0  # ran although the client saw an error
+    duplicated: int = 0  # jobs of which one attempt started, or finished, more than once
+    redelivered: int = 0  # messages that started more than once
+    ambiguous: int = 0  # errored, and not known whether the job exists or what became of it
+    ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mechanisms: Mapping[str, int] = field(default_factory=dict)  # how the lost were lost
+    spawned: int = 0  # jobs that no request asked for: enqueued by other jobs
+
+    def counts(self) -> dict[str, int]:
+        """The counts by name, in the order of the public contract."""
+        return {name: getattr(self, name) for name in _COUNTS}
+
+    def identities(self) -> list[Identity]:
+        """What must add up."""
+        whole = sum(getattr(self, name) for name in CLASSES)
+        answered = self.accepted + self.refused + self.errored
+        return [
+            _identity("planned = sent + dropped", self.planned, self.sent + self.dropped),
+            _identity("sent = accepted + refused + errored", self.sent, answered),
+            _identity(f"accepted = {' + '.join(CLASSES)}", self.accepted, whole),
+        ]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every identity holds."""
+        return all(each.holds for each in self.identities())
+
+
+_COUNTS: Final = tuple(
+    each.name for each in fields(Accounting) if each.name not in ("ids", "mechanisms", "spawned")
+)
+
+
+def _identity(text: str, left: int, right: int) -> Identity:
+    return Identity(text, left, right, left == right)
+
+
+@functools.lru_cache(maxsize=64)
+def accounting(run: StoredRun, trial: int | None = None) -> Accounting:
+    """Account for every planned request of one trial, or of all together.
+
+    ``ids`` has up to 20 examples per class that is not `done`.
+    """
+    if trial is not None:
+        return _of_trial(run, trial)
+    return _sum([accounting(run, each) for each in run.trials])
+
+
+def _sum(parts: list[Accounting]) -> Accounting:
+    counts = {name: sum(getattr(part, name) for part in parts) for name in _COUNTS}
+    ids: dict[str, tuple[str, ...]] = {}
+    mechanisms: dict[str, int] = {}
+    for part in parts:
+        for name, examples in part.ids.items():
+            ids[name] = (*ids.get(name, ()), *examples)[:_EXAMPLES]
+        for name, count in part.mechanisms.items():
+            mechanisms[name] = mechanisms.get(name, 0) + count
+    return Accounting(
+        **counts, ids=ids, mechanisms=mechanisms, spawned=sum(part.spawned for part in parts)
+    )
+
+
+_REQUESTS: Final = f"""
+    select count(*) as planned,
+           count(*) filter (not dropped) as sent,
+           count(*) filter (dropped) as dropped,
+           count(*) filter (sent_ns - intended_ns - blocked_ns > {LATE_NS}) as late,
+           count(*) filter (blocked_ns > 0) as blocked,
+           count(*) filter (accepted and not dropped) as accepted,
+           count(*) filter (not accepted and not errored and not dropped) as refused,
+           count(*) filter (errored) as errored
+    from evidence
+"""
+
+# A job that no answer vouches for: what it is known to have become.
+_UNVOUCHED: Final = """
+    select case when started then 'phantom'
+                when errored and (known or job_id is null or not (
+                    select coalesce(bool_or(enqueue_done_ns is not null), false) from jobs))
+                then 'ambiguous' end as class,
+           count(*) as count, list(job_id order by seq)[:20] as ids
+    from evidence where not accepted and not dropped group by class having class is not null
+"""
+
+_CLASSED: Final = """
+    select class, count(*) as count, list(job_id order by seq)[:20] as ids
+    from classed where class is not null group by class
+"""
+
+_TWICE: Final = f"""
+    with again as ({DUPLICATED}), redelivered as (
+        select any_value(job_id) as job_id from jobs group by redis_message_id
+        having count(started_ns) > 1
+    )
+    select 'duplicated', count(distinct job_id), list(distinct job_id order by job_id)[:20]
+    from again
+    union all
+    select 'redelivered', count(*), list(job_id order by job_id)[:20] from redelivered
+"""
+
+_SPAWNED: Final = """
+    select count(distinct job_id) from jobs
+    where job_id not in (select job_id from requests where job_id is not null)
+"""
+
+
+def _of_trial(run: StoredRun, trial: int) -> Accounting:
+    counts: dict[str, Any] = {}
+    ids: dict[str, tuple[str, ...]] = {}
+    mechanisms: dict[str, int] = {}
+    with session(run, trial) as sql:
+        parameters = evidence_parameters(sql, run.facts(trial))
+        names = ("planned", "sent", "dropped", "late", "blocked", "accepted", "refused", "errored")
+        found = sql.rows(f"with {EVIDENCE} {_REQUESTS}", parameters)[0]
+        counts |= dict(zip(names, found, strict=True))
+        for name, count, examples in _grouped(sql, parameters):
+            kind, _, mechanism = name.partition(": ")
+            counts[kind] = counts.get(kind, 0) + count
+            if mechanism:
+                mechanisms[mechanism] = count
+            if kind != "done" and count:
+                known = tuple(each for each in examples if each is not None)
+                ids[kind] = (*ids.get(kind, ()), *known)[:_EXAMPLES]
+        spawned = int(sql.rows(_SPAWNED)[0][0])
+    return Accounting(**counts, ids=ids, mechanisms=mechanisms, spawned=spawned)
+
+
+def _grouped(
+    sql: Session, parameters: Mapping[str, Any]
+) -> Iterator[tuple[str, int, list[str | None]]]:
+    for statement in (_CLASSED, _UNVOUCHED):
+        for name, count, examples in sql.rows(f"with {EVIDENCE} {statement}", parameters):
+            yield name, count, examples
+    for name, count, examples in sql.rows(_TWICE):
+        yield name, count, examples or []

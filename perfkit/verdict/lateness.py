@@ -1,0 +1,96 @@
+"""Whether requests went out when they were due; and if not, whose making that was."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from perfkit.frames import session
+from perfkit.store import StoredRun
+from perfkit.units import format_duration, format_percent
+from perfkit.verdict.accounting import LATE_NS
+
+__all__ = ["Lateness", "lateness"]
+
+_MOST_LATE: Final = 0.01
+_LEAST_LIMIT_NS: Final = 2_000_000
+_SHARE_OF_P99: Final = 0.05
+_BUSY: Final = 0.9  # of a core: the generator used it up itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lateness:
+    """Send lag over the window, time spent blocked not counted.
+
+    Two rules (architecture.md, Verdicts): at most 1 % more than 10 ms late; P99 at most 2 ms or
+    5 % of the P99 latency, whichever is more. Where one is broken and the generator was kept from
+    its core (it waited in the run queue for half the share of time that its requests were late),
+    the host was saturated, and the measurement is sound.
+    """
+
+    late_share: float  # of requests sent, more than 10 ms late
+    p99_ns: float
+    limit_ns: float
+    cpu_share: float  # of the generator, cores
+    wait_share: float  # of the time the generator wanted a core and had none
+    broken: str | None  # the rule that is broken, as a sentence
+    own_making: bool
+
+    @property
+    def reason(self) -> str | None:
+        """Why the trial is INVALID (own making) or saturated by its host; None if in time."""
+        if self.broken is None:
+            return None
+        used = (
+            f"the generator used {format_percent(self.cpu_share)} of a core "
+            f"and waited {format_percent(self.wait_share)} of the time for one"
+        )
+        if self.own_making:
+            return f"late sending of the generator's own making: {self.broken}; {used}"
+        return f"host saturated: {self.broken}; {used}"
+
+
+@functools.lru_cache(maxsize=64)
+def lateness(run: StoredRun, trial: int) -> Lateness:
+    """Judge the send lag of one trial."""
+    generator = run.facts(trial).generator
+    with session(run, trial) as sql:
+        row: tuple[Any, ...] = sql.rows(f"""
+            with lags as (
+                select (sent_ns - intended_ns - blocked_ns)::double as lag from job
+                where in_window and sent_ns is not null
+            ), ordered as (select list(lag order by lag) as lags from lags),
+            latency as (
+                select type7(list(latency_ns order by latency_ns), 0.99) as p99
+                from job where in_window
+            ), limits as (
+                select greatest({_LEAST_LIMIT_NS}, {_SHARE_OF_P99} * coalesce(p99, 0)) as most
+                from latency
+            )
+            select (select count(*) from lags),
+                   (select count(*) from lags where lag > {LATE_NS}),
+                   (select type7(lags, 0.99) from ordered),
+                   (select most from limits),
+                   (select count(*) from lags, limits where lag > most)
+        """)[0]
+    sent, late, p99, limit, above = row
+    late_share = late / sent if sent else 0.0
+    broken, share = None, 0.0
+    if late_share > _MOST_LATE:
+        broken = f"{format_percent(late_share)} of requests were sent more than 10 ms late"
+        share = late_share
+    elif sent and p99 > limit:
+        broken = f"P99 send lag is {format_duration(p99)}, above {format_duration(limit)}"
+        share = above / sent
+    starved = generator.wait_share >= share / 2 and not generator.cpu_share >= _BUSY
+    return Lateness(
+        late_share=late_share,
+        p99_ns=math.nan if p99 is None else p99,
+        limit_ns=limit,
+        cpu_share=generator.cpu_share,
+        wait_share=generator.wait_share,
+        broken=broken,
+        own_making=broken is not None and not starved,
+    )

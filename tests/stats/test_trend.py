@@ -1,0 +1,74 @@
+"""Whether a backlog grows, on synthetic truth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from perfkit.stats import backlog_trend
+
+Array = npt.NDArray[np.float64]
+AT = np.arange(0, 20, 0.1)
+
+
+def _noise(random: np.random.Generator, memory: float) -> Array:
+    found = np.zeros(len(AT))
+    for place in range(1, len(AT)):
+        found[place] = memory * found[place - 1] + random.normal()
+    return found
+
+
+def test_a_straight_line_has_its_slope() -> None:
+    found = backlog_trend(AT, 7 + 3 * AT)
+    assert found.point == pytest.approx(3)
+    assert (found.low, found.high) == (pytest.approx(3), pytest.approx(3))
+
+
+def test_a_level_backlog_has_none() -> None:
+    found = backlog_trend(AT, np.full(len(AT), 12.0))
+    assert (found.point, found.low, found.high) == (0, 0, 0)
+
+
+def test_a_burst_is_no_trend() -> None:
+    backlog = np.where((AT > 5) & (AT < 7), 100.0, 1.0)
+    found = backlog_trend(AT, backlog)
+    assert found.low <= 0 <= found.high
+    assert abs(found.point) < 0.5
+
+
+def test_growth_is_found_in_correlated_noise() -> None:
+    random = np.random.default_rng(2)
+    found = [backlog_trend(AT, _noise(random, 0.9) + 4 * AT) for _ in range(30)]
+    assert all(each.low > 1 for each in found)
+    covered = sum(each.low <= 4 <= each.high for each in found)
+    assert covered >= 22
+
+
+def test_noise_alone_does_not_grow_by_much() -> None:
+    random = np.random.default_rng(3)
+    found = [backlog_trend(AT, _noise(random, 0.9), level=0.99) for _ in range(50)]
+    assert sum(each.low > 0.2 for each in found) <= 1
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    random = np.random.default_rng(4)
+    series = _noise(random, 0.5)
+    assert backlog_trend(AT, series) == backlog_trend(AT, series)
+    assert backlog_trend(AT, series) != backlog_trend(AT, series, seed=2)
+
+
+def test_too_few_readings_have_no_interval() -> None:
+    few = backlog_trend([0, 1, 2], [0, 5, 10])
+    assert few.point == pytest.approx(5)
+    assert math.isnan(few.low)
+    assert "8 are needed" in few.warnings[0]
+    assert math.isnan(backlog_trend([], []).point)
+    assert math.isnan(backlog_trend([1.0], [1.0]).point)
+
+
+def test_readings_must_pair_up() -> None:
+    with pytest.raises(ValueError, match="instants for"):
+        backlog_trend([0, 1], [1])

@@ -1,0 +1,70 @@
+"""The verdict of trials and of the run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from perfkit import verdict
+from tests.sealed import Sketch, call, delivery, request, seal
+
+LATENCY = {"threshold": [{"metric": "latency", "expr": "p(50)<50ms"}]}
+ROW = request(0)
+
+
+def _good(**facts: Any) -> Sketch:
+    return Sketch([ROW], [delivery(ROW)], calls=[call(ROW)], facts=facts)
+
+
+def _slow(**facts: Any) -> Sketch:
+    at = ROW["intended_ns"]
+    job = delivery(ROW, finished_ns=at + 60_000_000, acked_ns=at + 61_000_000)
+    return Sketch([ROW], [job], calls=[call(ROW)], facts=facts)
+
+
+def test_without_thresholds_a_sound_run_passes_and_says_what_that_means(tmp_path: Path) -> None:
+    judged = verdict.judge(seal(tmp_path, _good(), _good()))
+    assert judged.status == "PASS"
+    assert judged.reasons == ("no thresholds: observed, not inferred",)
+    assert [each.reasons for each in judged.trials] == [(), ()]
+    assert math.isnan(judged.trials[0].capacity_per_s)
+
+
+def test_thresholds_that_hold_pass(tmp_path: Path) -> None:
+    judged = verdict.judge(seal(tmp_path, _good(), document=LATENCY))
+    assert judged.status == "PASS"
+    assert judged.reasons == ("every threshold holds: observed, not inferred",)
+
+
+def test_one_threshold_that_does_not_hold_fails_the_run(tmp_path: Path) -> None:
+    judged = verdict.judge(seal(tmp_path, _good(), _slow(label="slow"), document=LATENCY))
+    assert judged.status == "FAIL"
+    assert judged.reasons[0] == "slow: latency p(50)<50ms does not hold: 60.0 ms"
+    assert [each.status for each in judged.trials] == ["PASS", "FAIL"]
+
+
+def test_unexplained_jobs_make_the_run_invalid_whatever_else_holds(tmp_path: Path) -> None:
+    stray = Sketch([ROW, request(1)], [delivery(ROW)], calls=[call(ROW)])
+    judged = verdict.judge(seal(tmp_path, _slow(), stray, document=LATENCY))
+    assert judged.status == "INVALID"
+    assert judged.reasons[0] == "trial 1: 1 accepted jobs are unexplained, such as job-1"
+
+
+def test_what_was_cut_short_is_inconclusive_and_its_jobs_no_evidence(tmp_path: Path) -> None:
+    cut = Sketch([ROW], facts={"outcome": "partial", "reason": "interrupted"})
+    judged = verdict.judge(seal(tmp_path, _good(), cut, status="partial", document=LATENCY))
+    assert judged.status == "INCONCLUSIVE"
+    assert [each.status for each in judged.trials] == ["PASS", "INCONCLUSIVE"]
+    assert "trial 1: cut short: interrupted" in judged.reasons
+
+
+def test_a_run_without_trials_is_inconclusive(tmp_path: Path) -> None:
+    judged = verdict.judge(seal(tmp_path, status="partial"))
+    assert judged.status == "INCONCLUSIVE"
+    assert "no trial was measured" in judged.reasons
+
+
+def test_a_run_is_judged_once(tmp_path: Path) -> None:
+    run = seal(tmp_path, _good())
+    assert verdict.judge(run) is verdict.judge(run)
