@@ -1,0 +1,90 @@
+"""The first screen: the verdict, the answer in words, and the figures behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from perfkit.figures import sheet
+from perfkit.figures.instrument import instrument_line
+from perfkit.figures.markup import Block, table, text
+from perfkit.figures.tables import trials_table
+
+if TYPE_CHECKING:
+    from perfkit.verdict import Headline, Verdict
+
+__all__ = ["first_screen"]
+
+_FEW: Final = 2
+
+
+def first_screen(
+    verdict: Verdict,
+    headline: Headline,
+    trials: pd.DataFrame,
+    manifest: Mapping[str, Any],
+    facts: Callable[[int], Mapping[str, Any]],
+) -> Block:
+    """Verdict, headline, three lines, one row a trial, and how much the instrument cost.
+
+    Args:
+        verdict: ``run.verdict()``.
+        headline: ``run.headline()``.
+        trials: ``run.trials()``.
+        manifest: ``run.manifest``.
+        facts: ``run.trial_facts``.
+    """
+    sentence = headline.sentence.removeprefix(f"{verdict.status}: ")
+    sentence = "" if sentence == verdict.status else sentence[:1].upper() + sentence[1:]
+    answer, *rest = headline.lines
+    lines = "".join(f"<li>{text(line)}</li>" for line in rest)
+    reasons = [reason for reason in verdict.reasons if reason not in headline.sentence]
+    shown = trials_table(trials, verdict)
+    marks = ["unsure" if each.saturated else "" for each in verdict.trials]
+    html = (
+        f"{sheet.element()}"
+        f'<div class="pk-banner pk-{text(verdict.status)}" role="status">'
+        f'<p><span class="pk-status">{text(verdict.status)}</span>{text(sentence)}</p>'
+        f'<p class="pk-sentence">{text(answer)}</p>'
+        f'<ul class="pk-lines">{lines}</ul>'
+        f"{_reasons(reasons)}</div>"
+        f"{table(shown, marks=marks)}"
+        f'<p class="pk-small">{text(instrument_line(trials, facts))}</p>'
+        f'<p class="pk-small">{text(_origin(manifest))}</p>'
+    )
+    plain = "\n".join(
+        [
+            f"{verdict.status}: {sentence}",
+            *(f"  - {line}" for line in headline.lines),
+            *(f"  {reason}" for reason in reasons),
+        ]
+    )
+    return Block(html=html, plain=plain)
+
+
+def _reasons(reasons: list[str]) -> str:
+    if len(reasons) <= _FEW:
+        return f'<p class="pk-reasons">{text("; ".join(reasons))}</p>'
+    listed = "".join(f"<li>{text(reason)}</li>" for reason in reasons)
+    return (
+        f'<details class="pk-more"><summary>{len(reasons)} more reasons</summary>'
+        f'<ul class="pk-reasons">{listed}</ul></details>'
+    )
+
+
+def _origin(manifest: Mapping[str, Any]) -> str:
+    host = manifest.get("host") or {}
+    when = pd.Timestamp(int(manifest.get("created_ns") or 0), unit="ns", tz="UTC")
+    parts = [
+        f"{manifest.get('name')} {manifest.get('run_id')}",
+        f"{when:%Y-%m-%d %H:%M} UTC",
+        f"{host.get('cpus', '?')} CPUs, {host.get('cpu_model') or 'unknown model'}",
+        f"perfkit {manifest.get('perfkit_version')}",
+    ]
+    if manifest.get("status") != "complete":
+        parts.append(f"PARTIAL: {manifest.get('reason') or 'not all trials were measured'}")
+    if manifest.get("synthetic"):
+        parts.append("simulated example data, not a measurement")
+    return " · ".join(parts)

@@ -1,0 +1,118 @@
+"""Environment: where it was measured, with what, and how to measure it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from perfkit.figures.chart import Table
+from perfkit.figures.markup import Block, table, text
+from perfkit.figures.multiples import titles
+from perfkit.units import format_bytes, format_duration
+
+__all__ = ["environment", "reproduce", "settings"]
+
+
+def environment(manifest: Mapping[str, Any]) -> Block:
+    """Host, versions, Redis, placement and code as recorded in ``run.manifest``."""
+    host: Mapping[str, Any] = manifest.get("host") or {}
+    redis: Mapping[str, Any] = manifest.get("redis") or {}
+    placement: Mapping[str, Any] = manifest.get("placement") or {}
+    git: Mapping[str, Any] = manifest.get("git") or {}
+    versions: Mapping[str, Any] = manifest.get("versions") or {}
+    rows = [
+        ("processor", f"{host.get('cpus', '?')} CPUs, {host.get('cpu_model') or 'unknown'}"),
+        ("memory", format_bytes(float(host.get("memory_bytes") or "nan"))),
+        ("kernel", str(host.get("kernel") or "unknown")),
+        ("host", str(host.get("fingerprint") or "unknown")),
+        ("placement", _placement(placement)),
+        ("Python", str(host.get("python") or "unknown")),
+        ("packages", ", ".join(f"{name} {of}" for name, of in sorted(versions.items()))),
+        (
+            "Redis",
+            " ".join(
+                str(redis.get(key) or "unknown") for key in ("server", "version", "allocator")
+            ),
+        ),
+        ("code", _code(git)),
+        ("perfkit", str(manifest.get("perfkit_version"))),
+    ]
+    shown = Table(columns=("", "recorded"), rows=tuple(rows))
+    config = redis.get("config") or {}
+    more = ""
+    if config:
+        set_to = Table(
+            columns=("setting", "value"),
+            rows=tuple((str(key), str(config[key])) for key in sorted(config)),
+        )
+        more = (
+            f'<details class="pk-more"><summary>Redis settings ({len(config)})</summary>'
+            f"{table(set_to)}</details>"
+        )
+    plain = "\n".join(f"{name}: {value}" for name, value in rows)
+    return Block(html=table(shown, css="pk-table pk-wrap") + more, plain=plain)
+
+
+def settings(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) -> Block:
+    """Workers and ingest as they were set, a row a pool and trial.
+
+    Args:
+        trials: ``run.trials()``.
+        facts: ``run.trial_facts``.
+    """
+    names = titles(trials)
+    rows = [
+        (
+            name,
+            str(pool.get("name")),
+            *(str(pool.get(key, "n/a")) for key in ("workers", "threads", "prefetch")),
+            format_duration(float(known.get("worker_timeout_ns") or "nan")),
+            format_duration(float(known.get("heartbeat_timeout_ns") or "nan")),
+            str(known.get("preset", "n/a")),
+            f"{known.get('ingest_processes', '?')}, {known.get('ingest_enqueue', '?')}",
+        )
+        for trial, name in names.items()
+        for known in (facts(trial).get("settings") or {},)
+        for pool in known.get("pools") or ()
+    ]
+    columns = ("trial", "pool", "workers", "threads", "prefetch", "worker timeout")
+    shown = Table(columns=(*columns, "heartbeat timeout", "preset", "ingest"), rows=tuple(rows))
+    return Block(html=table(shown), plain="\n".join("  ".join(row) for row in rows))
+
+
+def reproduce(manifest: Mapping[str, Any]) -> Block:
+    """The command, the seeds, and the scenario as it was read."""
+    command = shlex.join(str(word) for word in manifest.get("command") or ())
+    seeds = sorted({int(trial["seed"]) for trial in manifest.get("plan") or ()})
+    planned = len(manifest.get("plan") or ())
+    words = f"Seeds: {', '.join(map(str, seeds)) or 'none'}. Trials planned: {planned}."
+    scenarios = "".join(
+        f'<details class="pk-more"><summary>scenario {text(name)}'
+        f" (digest {text(str(known.get('digest'))[:12])})</summary>"
+        f"<pre>{text(known.get('text'))}</pre></details>"
+        for name, known in (manifest.get("scenarios") or {}).items()
+    )
+    html = (
+        f'<code class="pk-command">{text(command)}</code><p class="pk-note">{text(words)}</p>'
+        f"{scenarios}"
+    )
+    return Block(html=html, plain=f"{command}\n{words}")
+
+
+def _placement(placement: Mapping[str, Any]) -> str:
+    if not placement:
+        return "unknown"
+    system = ", ".join(str(cpu) for cpu in placement.get("system_cpus") or ())
+    if placement.get("shared"):
+        return f"system and instrument share CPUs {system}"
+    instrument = ", ".join(str(cpu) for cpu in placement.get("instrument_cpus") or ())
+    return f"system on CPUs {system}, instrument on {instrument}"
+
+
+def _code(git: Mapping[str, Any]) -> str:
+    if not git:
+        return "not in a git checkout"
+    return f"commit {str(git.get('commit'))[:12]}{', with changes' if git.get('dirty') else ''}"

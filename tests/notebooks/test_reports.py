@@ -1,0 +1,71 @@
+"""The report notebook over the example runs, through the runner and by papermill itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perfkit.paths import checkout, example_data, report_notebook
+from perfkit.reporting import document, external_references, render
+
+SECTIONS = [
+    "Thresholds",
+    "Accounting",
+    "Trials compared",
+    "Throughput over time",
+    "Backlog",
+    "Latency by percentile",
+    "Where the time goes",
+    "Resources",
+    "What the instrument cost",
+    "Environment",
+    "How to measure this again",
+]
+
+
+@pytest.mark.parametrize("name", ["bad", pytest.param("good", marks=pytest.mark.full)])
+def test_the_report_of_an_example_is_whole_closed_and_small(name: str, tmp_path: Path) -> None:
+    run_dir = example_data() / name
+    page = render(report_notebook("10_run_report"), {"run_dir": run_dir}, tmp_path)
+    text = page.read_text()
+    assert re.findall(r'<h2 id="[^"]*">(.*?)</h2>', text) == SECTIONS
+    assert text.index("pk-banner") < text.index("<h2")
+    assert external_references(text) == []
+    assert page.stat().st_size < 1_500_000
+    assert "FAILED" not in text
+    assert "<b>&amp;" not in text
+    assert text.count("data-captioned") >= 10
+    assert not [
+        output
+        for cell in document.read(tmp_path / "report.ipynb").cells
+        for output in cell.get("outputs", ())
+        if output.output_type == "stream"
+    ]
+
+
+@pytest.mark.full
+def test_plain_papermill_runs_it_from_any_folder(tmp_path: Path) -> None:
+    environment = dict(os.environ) | {"PYTHONPATH": str(checkout()), "JUPYTER_PREFER_ENV_PATH": "1"}
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "papermill",
+            str(report_notebook("10_run_report")),
+            "out.ipynb",
+            "--no-progress-bar",
+        ],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    cells = document.read(tmp_path / "out.ipynb").cells
+    assert all(cell.execution_count for cell in cells if cell.cell_type == "code")
