@@ -35,12 +35,12 @@ def test_dir_shows_the_public_names() -> None:
 
 
 @pytest.mark.parametrize("name", packages())
-def test_every_module_lists_its_names_sorted_and_has_them(name: str) -> None:
+def test_every_module_has_the_names_it_lists(name: str) -> None:
     if name.startswith("perfkit.recorder.cli") or "_sample" in name:
         return  # imports an application named by the environment
     module: ModuleType = importlib.import_module(name)
     listed = list(getattr(module, "__all__", []))
-    assert listed == sorted(listed), name
+    assert len(listed) == len(set(listed)), name
     for each in listed:
         assert hasattr(module, each), f"{name} lists {each!r} and has it not"
 

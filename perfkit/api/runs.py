@@ -1,0 +1,142 @@
+"""A sealed run, as notebooks and the command line read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfkit import frames, verdict
+from perfkit.store import StoredRun
+from perfkit.store import open_run as open_stored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perfkit.verdict import Accounting, Headline, ThresholdResult, Verdict
+
+__all__ = ["Run", "open_run"]
+
+
+class Run:
+    """One run: its manifest, its tables as frames, and what they mean.
+
+    Frames come from `perfkit.frames` (shapes and units are documented there); judgements from
+    `perfkit.verdict`.
+    """
+
+    def __init__(self, stored: StoredRun) -> None:
+        self.stored = stored
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name} {self.run_id}, {self.manifest['status']}>"
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.stored.path
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """What was asked and where it ran."""
+        return self.stored.manifest
+
+    @property
+    def name(self) -> str:
+        """Name of the scenario, or of the set of scenarios."""
+        return str(self.manifest["name"])
+
+    @property
+    def run_id(self) -> str:
+        """Folder name under the run's name."""
+        return str(self.manifest["run_id"])
+
+    @property
+    def report(self) -> Path | None:
+        """The rendered report, where there is one."""
+        path = self.path / "report.html"
+        return path if path.is_file() else None
+
+    def trial_facts(self, trial: int) -> Mapping[str, Any]:
+        """What is known of one trial beside its tables."""
+        return self.stored.trial_facts(trial)
+
+    def jobs(self, trial: int | None = None) -> pd.DataFrame:
+        """One row per planned request, joined with its job."""
+        return frames.jobs(self.stored, trial)
+
+    def deliveries(self, trial: int | None = None) -> pd.DataFrame:
+        """One row per delivery of a job to a worker, as recorded."""
+        return frames.deliveries(self.stored, trial)
+
+    def requests(self, trial: int | None = None) -> pd.DataFrame:
+        """One row per planned request, as recorded."""
+        return frames.requests(self.stored, trial)
+
+    def samples(self, trial: int | None = None, metric: str | None = None) -> pd.DataFrame:
+        """Telemetry, one row per reading."""
+        return frames.samples(self.stored, trial, metric)
+
+    def trials(self) -> pd.DataFrame:
+        """One row per trial: load, throughput, latency, saturation, efficiency, costs."""
+        return verdict.trials(self.stored)
+
+    def percentiles(
+        self,
+        *,
+        by: Sequence[str] = ("trial", "queue"),
+        value: str = "latency_ns",
+        ps: Sequence[float] = (50, 95, 99),
+    ) -> pd.DataFrame:
+        """Quantiles of a column over the cohort; unfinished jobs count as +infinity."""
+        return frames.percentiles(self.stored, by=by, value=value, ps=ps)
+
+    def curve(self, *, value: str = "latency_ns", by: Sequence[str] = ("trial",)) -> pd.DataFrame:
+        """Value by quantile on a log-nines grid."""
+        return frames.curve(self.stored, value=value, by=by)
+
+    def timeline(self, trial: int, step_ns: int = 1_000_000_000) -> pd.DataFrame:
+        """Rates and latency over the time of one trial."""
+        return frames.timeline(self.stored, trial, step_ns)
+
+    def backlog(self, trial: int) -> pd.DataFrame:
+        """Queue counts over the time of one trial."""
+        return frames.backlog(self.stored, trial)
+
+    def stages(self, trial: int | None = None) -> pd.DataFrame:
+        """Where the time went; stages add up to the latency."""
+        return frames.stages(self.stored, trial)
+
+    def resources(self, trial: int) -> pd.DataFrame:
+        """What each process used in the window of one trial."""
+        return frames.resources(self.stored, trial)
+
+    def resource_timeline(self, trial: int) -> pd.DataFrame:
+        """CPU of each process over the time of one trial."""
+        return frames.resource_timeline(self.stored, trial)
+
+    def accounting(self, trial: int | None = None) -> Accounting:
+        """Every planned request in exactly one class."""
+        return verdict.accounting(self.stored, trial)
+
+    def thresholds(self, trial: int | None = None) -> list[ThresholdResult]:
+        """Targets and what was observed."""
+        return verdict.evaluate_thresholds(self.stored, trial)
+
+    def verdict(self) -> Verdict:
+        """PASS, FAIL, INCONCLUSIVE or INVALID, and why."""
+        return verdict.judge(self.stored)
+
+    def headline(self) -> Headline:
+        """The verdict in words and the three lines a person wants to know."""
+        return verdict.headline(self.stored)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a sealed run by its folder.
+
+    Raises:
+        NotARun: the folder holds none that this version reads.
+        RunNotSealed: it is still being measured, or was killed.
+    """
+    return Run(open_stored(Path(path)))

@@ -1,0 +1,105 @@
+"""Options that several verbs share, and their parsing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from perfkit.plan import Value, parse_value
+from perfkit.scenario import ALIASES, PRESETS, builtins
+
+__all__ = [
+    "SCENARIO",
+    "as_json",
+    "axes_of",
+    "redis_options",
+    "results_option",
+    "scenario_options",
+    "values_of",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _ScenarioName(click.ParamType[str]):
+    name = "scenario"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        names = [CompletionItem(name) for name in builtins() if name.startswith(incomplete)]
+        return [*names, CompletionItem(incomplete, type="file")]
+
+
+SCENARIO = _ScenarioName()
+
+
+def _stacked(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+results_option = click.option(
+    "--results", metavar="DIR", help="Where runs live (PERFKIT_RESULTS; default results/)."
+)
+redis_options = _stacked(
+    click.option("--redis", metavar="URL", help="Use this server; it must hold no jobs."),
+    click.option("--redis-server", metavar="PATH", help="Start this server binary."),
+)
+
+
+def scenario_options(function: F) -> F:
+    """Short flags for the keys people turn most, and ``--set`` for all others."""
+    return _stacked(
+        click.option("--workers", type=click.IntRange(1), help="Worker processes."),
+        click.option("--threads", type=click.IntRange(1), help="Threads per worker."),
+        click.option("--prefetch", type=click.IntRange(1), help="Per queue and process."),
+        click.option(
+            "--preset", type=click.Choice(sorted(PRESETS)), help="Worker and ingest side."
+        ),
+        click.option("--profile", metavar="NAME", help="Redis configuration."),
+        click.option("--users", type=click.IntRange(1), help="Of a closed model."),
+        click.option("--rate", type=float, help="Jobs per second of an open model."),
+        click.option("--duration", metavar="TIME", help='Measured window, such as "20s".'),
+        click.option("--warmup", metavar="TIME", help="Before the window."),
+        click.option("--drain", metavar="TIME", help="Limit of the wait for the last jobs."),
+        click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any scenario key."),
+    )(function)
+
+
+def values_of(options: dict[str, Any]) -> dict[str, Value]:
+    """The keys that the flags of `scenario_options` set; removes them from ``options``."""
+    values: dict[str, Value] = {}
+    for pair in options.pop("sets"):
+        key, value = _split(pair, "--set", "KEY=VALUE")
+        values[ALIASES.get(key, key)] = parse_value(value)
+    for flag, dotted in ALIASES.items():
+        if flag in options and (given := options.pop(flag)) is not None:
+            values[dotted] = given
+    return values
+
+
+def axes_of(given: Iterable[str]) -> dict[str, list[Value]]:
+    """``KEY=A,B`` as the values of an axis."""
+    axes: dict[str, list[Value]] = {}
+    for text in given:
+        key, listed = _split(text, "--axis", "KEY=A,B")
+        if key in axes:
+            raise click.UsageError(f"--axis {key} is given twice; list all values in one")
+        axes[key] = [parse_value(value.strip()) for value in listed.split(",") if value.strip()]
+    return axes
+
+
+def _split(text: str, flag: str, shape: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise click.UsageError(f"{flag} {text!r}: write it as {shape}")
+    return key.strip(), value.strip()

@@ -1,0 +1,103 @@
+"""Verbs that operate: stack up, status, down; repair."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from perfkit.cli.choices import (
+    SCENARIO,
+    as_json,
+    redis_options,
+    results_option,
+    scenario_options,
+    values_of,
+)
+from perfkit.cli.output import emit
+from perfkit.plan import build
+
+__all__ = ["repair", "stack"]
+
+
+@click.group()
+def stack() -> None:
+    """Keep a stack up to look at it, without a measurement."""
+
+
+@stack.command()
+@click.argument("scenario", type=SCENARIO, default="smoke")
+@scenario_options
+@redis_options
+@results_option
+@as_json
+def up(
+    scenario: str,
+    redis: str | None,
+    redis_server: str | None,
+    results: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Start the stack of a scenario and leave it running."""
+    from perfkit.api.stacks import stack_text, stack_up
+
+    trial = build([scenario], values=values_of(options)).trials[0]
+    document = stack_up(trial.scenario, redis=redis, redis_server=redis_server, results=results)
+    emit(document, as_json, "" if as_json else stack_text([document]))
+
+
+@stack.command()
+@results_option
+@as_json
+def status(results: str | None, as_json: bool) -> None:
+    """Show the stacks that are up."""
+    from perfkit.api.stacks import stack_status, stack_text
+
+    stacks = stack_status(results=results)
+    emit({"stacks": stacks}, as_json, "" if as_json else stack_text(stacks))
+
+
+@stack.command()
+@results_option
+@as_json
+def down(results: str | None, as_json: bool) -> None:
+    """Stop every stack that `stack up` left running."""
+    from perfkit.api.stacks import stack_down
+
+    stopped = stack_down(results=results)
+    text = f"stopped {len(stopped)}" if stopped else "no stack is up"
+    emit({"stopped": stopped}, as_json, text)
+
+
+@click.command()
+@click.argument("run", required=False)
+@results_option
+@as_json
+def repair(run: str | None, results: str | None, as_json: bool) -> None:
+    """Seal what a killed run left, as partial (default: every unsealed run)."""
+    from perfkit.api.repairing import repair as mend
+
+    reports = mend(run, results=results)
+    lines = [
+        f"{each.path}: sealed as partial; trials kept {len(each.kept)}, "
+        f"rebuilt {len(each.rebuilt)}, lost {len(each.lost)}"
+        if each.repaired
+        else f"{each.path}: was sealed already"
+        for each in reports
+    ]
+    lines += [f"  {note}" for each in reports for note in each.notes]
+    document = {
+        "repaired": [
+            {
+                "run_dir": str(each.path),
+                "repaired": each.repaired,
+                "kept": list(each.kept),
+                "rebuilt": list(each.rebuilt),
+                "lost": list(each.lost),
+                "notes": list(each.notes),
+            }
+            for each in reports
+        ]
+    }
+    emit(document, as_json, "\n".join(lines) or "nothing to repair")

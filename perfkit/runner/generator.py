@@ -1,0 +1,141 @@
+"""The load generator's process, as the runner sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from perfkit.errors import ChildDied, NotReady
+from perfkit.load.spec import LoadSpec
+
+__all__ = ["GeneratorProcess"]
+
+_ARGUMENTS: Final = ("--await-go", "--lifeline-fd", "0")
+_READY_S: Final = 30.0
+_TAIL_BYTES: Final = 2000
+
+
+class GeneratorProcess:
+    """Starts the generator, says go, follows its figures, and waits for its end.
+
+    Its standard input is a pipe that only the runner holds: "go" is said through it, and when the
+    runner dies it closes, upon which the generator stops and writes what it measured.
+    """
+
+    def __init__(self, spec: LoadSpec, folder: Path) -> None:
+        path = folder / "load.json"
+        path.write_text(spec.to_json(), encoding="utf-8")
+        self._log = folder / "logs" / "generator.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "perfkit.load",
+                    str(path),
+                    "--await-go",
+                    "--lifeline-fd",
+                    "0",
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+        self._figures: Mapping[str, Any] = {}
+        self._loaded = threading.Event()
+        self._reader = threading.Thread(target=self._follow, name="generator-figures", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def figures(self) -> Mapping[str, Any]:
+        """The last counts it gave; empty before the first."""
+        return self._figures
+
+    def wait_loaded(self) -> None:
+        """Return when it waits for its "go".
+
+        Raises:
+            ChildDied: it ended instead.
+            NotReady: it said nothing for 30 s.
+        """
+        deadline = time.monotonic() + _READY_S
+        while not self._loaded.wait(0.02):
+            if self._process.poll() is not None:
+                raise ChildDied(f"the load generator ended before it was ready{self._tail()}")
+            if time.monotonic() > deadline:
+                raise NotReady(f"the load generator was not ready after {_READY_S:g} s")
+
+    def go(self, start_ns: int) -> None:
+        """Load starts at this instant."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(b"%d\n" % start_ns)
+            self._process.stdin.flush()
+
+    def ended(self) -> bool:
+        """Whether it is done.
+
+        Raises:
+            ChildDied: it ended, but not in order.
+        """
+        status = self._process.poll()
+        if status is not None and status != 0:
+            raise ChildDied(f"the load generator ended with {status}{self._tail()}")
+        return status is not None
+
+    def stop(self) -> None:
+        """Ask it to send nothing more and to write what it measured."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+
+    def close(self, grace_s: float = 5.0) -> None:
+        """Be sure that it is gone."""
+        try:
+            if self._process.poll() is None:
+                self.stop()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(grace_s)
+        finally:
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+            self._reader.join(1.0)
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+
+    def _follow(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue
+            if said.get("loaded"):
+                self._loaded.set()
+            elif "planned" in said:
+                self._figures = said
+
+    def _tail(self) -> str:
+        try:
+            text = self._log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
+        except OSError:
+            text = ""
+        return f". Its last lines:\n{text}" if text else ""

@@ -1,0 +1,75 @@
+"""What a run says of itself while it works, and how it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from types import FrameType
+from typing import Any, Literal
+
+__all__ = ["Interrupt", "Listener", "Phase", "Progress"]
+
+Phase = Literal["start", "warm-up", "measure", "drain", "collect", "sealed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a run stands."""
+
+    phase: Phase
+    trial: int  # from 0
+    trials: int
+    label: str
+    elapsed_s: float  # since the run began
+    left_s: float  # least time still needed
+    figures: Mapping[str, float] = field(default_factory=dict)  # sent, done, waiting, ...
+
+    def document(self) -> dict[str, Any]:
+        """As JSON's types."""
+        return asdict(self)
+
+
+Listener = Callable[[Progress], None]
+
+
+class Interrupt:
+    """Ctrl-C once: stop measuring and seal what there is. Twice: give up at once.
+
+    Installed as a context manager around a run; outside the main thread it does nothing, and
+    ``request`` is then the only way in.
+    """
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._previous: dict[int, Any] = {}
+
+    def request(self) -> None:
+        """Ask for a clean stop."""
+        self._asked.set()
+
+    @property
+    def asked(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._asked.is_set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Let time pass until asked to stop; True when asked."""
+        return self._asked.wait(timeout_s)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._asked.is_set():
+            raise KeyboardInterrupt
+        self._asked.set()
+
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
