@@ -27,7 +27,8 @@ def against_workers(trials: pd.DataFrame) -> Chart:
     """
     reading = (
         "Throughput: jobs finished a second; dashed is the load offered. Efficiency: throughput of"
-        " one worker, relative to the trial with the fewest."
+        " one worker, relative to the trial with the fewest. Where a trial keeps up, the offered"
+        " load limits both, not the workers."
     )
     if len(trials) < 2:
         return Chart(title="One trial: nothing to compare", reading=reading, empty=_ONE)

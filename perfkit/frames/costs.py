@@ -48,7 +48,7 @@ def resources(run: StoredRun, trial: int) -> pd.DataFrame:
     for name in sorted(cpu, key=lambda each: (each == "host", each)):
         used_ns = _used(*cpu[name], facts)
         waited_ns = _used(*wait[name], facts) if name in wait else math.nan
-        whole_ns = facts.instants.window_end - facts.instants.window_start
+        whole_ns = facts.instants.window_s * 1e9
         largest = rss.get(name, memory.get("", math.nan) if name == "redis" else math.nan)
         rows.append(
             (
@@ -151,5 +151,5 @@ def slot_use(run: StoredRun, trial: int) -> float:
             from jobs, facts where started_ns is not null
             """
         )[0][0]
-    slots_ns = facts.slots * (facts.instants.window_end - facts.instants.window_start)
+    slots_ns = facts.slots * facts.instants.window_s * 1e9
     return float(busy_ns or 0) / slots_ns if slots_ns else math.nan

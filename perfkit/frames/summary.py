@@ -90,7 +90,8 @@ def _measured(run: StoredRun, facts: TrialFacts) -> dict[str, Any]:
     per_job = used.groupby("role")["cpu_ms_per_job"].sum(min_count=1)
     cores = used.groupby("role")["cpu_share"].sum(min_count=1)
     threads = {int(pool["threads"]) for pool in facts.pools}
-    at_end = waiting(run, facts.trial, facts.instants.window_end - facts.instants.window_start)
+    instants = facts.instants
+    at_end = waiting(run, facts.trial, max(1, instants.window_end - instants.window_start))
     return {
         "trial": facts.trial,
         "label": facts.label,
@@ -114,7 +115,8 @@ def _measured(run: StoredRun, facts: TrialFacts) -> dict[str, Any]:
 def _efficiency(measured: pd.DataFrame) -> Iterator[float]:
     each_does = measured["throughput_per_s"] / measured["workers"].where(measured["workers"] > 0)
     for scenario, own in zip(measured["scenario"], each_does, strict=True):
-        same = measured["scenario"] == scenario
+        # A trial without load tells nothing of what a worker does.
+        same = (measured["scenario"] == scenario) & (measured["throughput_per_s"] > 0)
         fewest = measured.loc[same, "workers"].min()
         base = each_does[same & (measured["workers"] == fewest)].mean()
         yield own / base if base else math.nan

@@ -22,8 +22,8 @@ class Instants:
 
     @property
     def window_s(self) -> float:
-        """Length of the measured window in seconds."""
-        return (self.window_end - self.window_start) / 1e9
+        """Length of the measured window in seconds; NaN where a trial ended before it began."""
+        return (self.window_end - self.window_start) / 1e9 or math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

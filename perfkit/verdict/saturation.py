@@ -48,7 +48,8 @@ def saturation(run: StoredRun, trial: int) -> Saturation:
     backlog in the window (and than 1 % of the window's jobs), or the in-flight cap filled, or the
     generator was kept from its core.
     """
-    window_s = run.facts(trial).instants.window_s
+    facts = run.facts(trial)
+    window_s = facts.instants.window_s
     with session(run, trial) as sql:
         intended, dropped, finished, left = sql.rows("""
             select count(*) filter (in_window),
@@ -69,7 +70,8 @@ def saturation(run: StoredRun, trial: int) -> Saturation:
                 f"the backlog grew by {format_rate(trend.point)} "
                 f"({format_rate(trend.low)} to {format_rate(trend.high)})"
             )
-        if left and left > limit:
+        # A trial that was cut short had no drain, or not all of it.
+        if facts.outcome == "complete" and left > limit:
             yield f"{format_count(left)} jobs still waited when the drain ended"
         if dropped:
             yield (

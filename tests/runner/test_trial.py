@@ -143,6 +143,17 @@ def test_ctrl_c_stops_cleanly_and_seals_what_was_measured(measuring: Start) -> N
     assert not [pid for pid in pids if alive(pid)]
 
 
+def test_a_run_interrupted_before_its_window_is_shown_as_what_it_is(measuring: Start) -> None:
+    run = measuring("run", "smoke", "--no-report", "--warmup", "20s")
+    run.until_it_says("warming up")
+    run.send(signal.SIGTERM)
+    assert run.code() == 130, run.said()
+    shown = measuring("show", str(run.run_folder()))
+    assert shown.code() == 0, shown.said()
+    assert "INCONCLUSIVE" in shown.said()
+    assert "saturated" not in shown.said()
+
+
 def test_a_killed_perfkit_leaves_no_process_and_repair_seals_what_it_measured(
     measuring: Start,
 ) -> None:
