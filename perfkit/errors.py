@@ -12,8 +12,7 @@ PerfkitError                 exit 1
 ├── StackError               exit 1   a child did not start, or died
 │   ├── ChildDied
 │   └── NotReady
-├── ReportFailed             exit 1   a notebook did not run to its end
-└── InvalidRun               exit 3   the instrument failed; the numbers mean nothing
+└── ReportFailed             exit 1   a notebook did not run to its end
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from dataclasses import dataclass
 
 __all__ = [
     "ChildDied",
-    "InvalidRun",
     "NotARun",
     "NotReady",
     "PerfkitError",
@@ -121,9 +119,3 @@ class NotReady(StackError):
 
 class ReportFailed(PerfkitError):
     """A notebook did not run to its end; what it left is marked FAILED."""
-
-
-class InvalidRun(PerfkitError):
-    """The instrument failed, so the figures mean nothing."""
-
-    exit_code = 3

@@ -12,7 +12,7 @@ import itertools
 import random
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from perfkit.errors import UsageError
@@ -47,6 +47,7 @@ class Trial:
     """One execution of one variant of a scenario."""
 
     index: int
+    source: str  # the built-in's name or the path the scenario was found by
     scenario: Scenario
     document: Mapping[str, Any]  # with axes, sets and seed applied
     label: str
@@ -145,12 +146,7 @@ def build(
                 variants
             )
         trials.extend(variants)
-    numbered = tuple(
-        Trial(
-            index, each.scenario, each.document, each.label, each.axes, each.repetition, each.reason
-        )
-        for index, each in enumerate(trials)
-    )
+    numbered = tuple(replace(each, index=index) for index, each in enumerate(trials))
     # A file's own name names the run, whatever path it was found at.
     run_name = "-".join(dict.fromkeys(trial.scenario.name for trial in numbered))[:64].strip("-")
     return Plan(name=run_name, sources=tuple(sources), trials=numbered)
@@ -180,7 +176,14 @@ def _variant(
         scenario = parse(document, named)
     settings_of(scenario)
     return Trial(
-        0, scenario, document, label or scenario.name, tuple(chosen.items()), repetition, "planned"
+        index=0,
+        source=source.name,
+        scenario=scenario,
+        document=document,
+        label=label or scenario.name,
+        axes=tuple(chosen.items()),
+        repetition=repetition,
+        reason="planned",
     )
 
 

@@ -12,7 +12,6 @@ __all__ = [
     "format_ms",
     "format_percent",
     "format_rate",
-    "parse_bytes",
     "parse_duration_ns",
 ]
 
@@ -27,15 +26,6 @@ _DURATION_NS = {
     "h": 3_600_000_000_000,
 }
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zµ]+)\s*")
-_BYTES = {
-    "b": 1,
-    "kb": 1000,
-    "mb": 1000**2,
-    "gb": 1000**3,
-    "kib": 1024,
-    "mib": 1024**2,
-    "gib": 1024**3,
-}
 
 
 def parse_duration_ns(text: str) -> int:
@@ -60,19 +50,6 @@ def parse_duration_ns(text: str) -> int:
     if not rest:
         raise ValueError('an empty text is not a duration; write it as "250ms", "1.5s" or "2m30s"')
     return sign * round(total)
-
-
-def parse_bytes(text: str) -> int:
-    """Bytes of "512", "64kb", "4gib" (kb = 1000, kib = 1024).
-
-    Raises:
-        ValueError: when the text is not an amount of bytes.
-    """
-    part = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", text.strip())
-    unit = (part[2].lower() or "b") if part else ""
-    if part is None or unit not in _BYTES:
-        raise ValueError(f'{text!r} is not an amount of bytes; write it as "512", "64kb" or "4gib"')
-    return round(float(part[1]) * _BYTES[unit])
 
 
 def format_duration(ns: float) -> str:

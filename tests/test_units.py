@@ -15,7 +15,6 @@ from perfkit.units import (
     format_ms,
     format_percent,
     format_rate,
-    parse_bytes,
     parse_duration_ns,
 )
 
@@ -56,20 +55,6 @@ def test_no_text_makes_the_parser_do_anything_but_answer_or_refuse(text: str) ->
 @given(st.integers(0, 10**6))
 def test_whole_milliseconds_survive(ms: int) -> None:
     assert parse_duration_ns(f"{ms}ms") == ms * 1_000_000
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("512", 512), ("64kb", 64_000), ("4gib", 4 * 1024**3), ("1.5 MiB", 1_572_864)],
-)
-def test_bytes_are_read_in_both_systems(text: str, size: int) -> None:
-    assert parse_bytes(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "many", "5 apples", "-1kb"])
-def test_what_is_no_amount_of_bytes_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="4gib"):
-        parse_bytes(text)
 
 
 def test_a_duration_is_printed_in_the_unit_that_suits_it() -> None:

@@ -25,17 +25,19 @@ def list_runs(
 
 
 def resolve(given: str | None, *, results: str | os.PathLike[str] | None = None) -> Path:
-    """The folder of a run named by path, run id, scenario name (its newest), or None (the newest).
+    """The folder of a run: by path, run id, name (its newest), NAME/RUN_ID, or None (the newest).
 
     Raises:
         NotARun: nothing of that name.
     """
     root = results_root(results)
-    if given is not None and (os.sep in given or Path(given).is_dir()):
+    if given is not None and Path(given).is_dir():
         return Path(given)
-    entries = list_entries(root, None)
-    for entry in entries:
-        if given is None or given in (entry.run_id, entry.name, f"{entry.name}/{entry.run_id}"):
+    for entry in list_entries(root, None):
+        if given is None:
+            if entry.sealed:
+                return entry.path
+        elif given in (entry.run_id, entry.name, f"{entry.name}/{entry.run_id}"):
             return entry.path
     what = "there is no run yet" if given is None else f"there is no run {given!r}"
     raise NotARun(f"{what} under {root}", "`perfkit list` shows what is there")

@@ -106,16 +106,18 @@ def measure(
         results=results_root(results),
         redis_url=redis,
         redis_server=Path(redis_server) if redis_server else None,
-        command=tuple(command if command is not None else ["python", *sys.argv[1:]]),
+        command=tuple(command if command is not None else ["python", *sys.argv]),
     )
-    interrupt = interrupt or Interrupt()
-    folder = conduct(planned, options, progress or (lambda _: None), interrupt)
+    # Left before rendering: a Ctrl-C there means the rendering.
+    with interrupt or Interrupt() as interrupt:
+        folder = conduct(planned, options, progress or (lambda _: None), interrupt)
     # The reading wing is imported only now: pandas beside a measurement would be part of it.
-    from perfkit.api.rendering import report as render
     from perfkit.api.runs import open_run
 
     # Who interrupts wants to be done; `perfkit report` is there for later.
     if report and not interrupt.asked:
+        from perfkit.api.rendering import report as render
+
         render(folder)
     return open_run(folder)
 

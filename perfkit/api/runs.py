@@ -139,4 +139,5 @@ def open_run(path: str | Path) -> Run:
         NotARun: the folder holds none that this version reads.
         RunNotSealed: it is still being measured, or was killed.
     """
-    return Run(open_stored(Path(path)))
+    # Absolute: a notebook that reads it has a working directory of its own.
+    return Run(open_stored(Path(path).absolute()))

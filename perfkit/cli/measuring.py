@@ -88,7 +88,8 @@ def _measured(
 ) -> int:
     from perfkit.api.measure import measure
 
-    with Interrupt() as interrupt, progress_view(progress) as listener:
+    interrupt = Interrupt()
+    with progress_view(progress) as listener:
         if while_stdin:
             _stop_when_stdin_closes(interrupt)
         measured = measure(

@@ -89,9 +89,11 @@ def plan(
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+@as_json
+def completion(shell: str, as_json: bool) -> None:
     """Print the completion script: eval "$(perfkit completion bash)"."""
     root = click.get_current_context().find_root()
     kind = get_completion_class(shell)
     if kind is not None:
-        click.echo(kind(root.command, {}, "perfkit", "_PERFKIT_COMPLETE").source())
+        script = kind(root.command, {}, "perfkit", "_PERFKIT_COMPLETE").source()
+        emit({"shell": shell, "script": script}, as_json, script)

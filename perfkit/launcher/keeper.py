@@ -33,7 +33,7 @@ from collections.abc import Iterator
 __all__ = ["PREFIX", "in_folder", "main", "members", "remove_tree", "start_ticks"]
 
 PREFIX = "perfkit-"
-"""Private folders are named so; nothing else is ever removed."""
+"""Private folders of stacks are named so; no other folder is removed, whoever names it."""
 
 _GRACE_S = 2.0
 _TICK_S = 0.02

@@ -22,18 +22,12 @@ from typing import Any
 
 from perfkit.errors import ResultsNotWritable
 from perfkit.launcher import keeper
+from perfkit.store import owner
 
 __all__ = ["Lease", "LeasedChild", "leases", "new_lease_id", "sweep"]
 
 _VERSION = 1
 _KILL_WAIT_S = 2.0
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 def new_lease_id() -> str:
@@ -62,11 +56,11 @@ class Lease:
 
     id: str
     owner_pid: int
-    owner_start: int
+    owner_start: int | None
     directory: str
     run_dir: str | None
     created_ns: int = field(default_factory=time.time_ns)  # wall
-    boot_id: str = field(default_factory=_boot_id)
+    boot_id: str | None = field(default_factory=owner.boot_id)
     version: int = _VERSION
     state: str = "starting"  # then "up"
     urls: Mapping[str, str] = field(default_factory=dict)
@@ -76,8 +70,8 @@ class Lease:
     @property
     def stale(self) -> bool:
         """Whether its owner is dead."""
-        return self.boot_id != _boot_id() or (
-            keeper.start_ticks(self.owner_pid) != self.owner_start
+        return not owner.is_alive(
+            {"pid": self.owner_pid, "started": self.owner_start, "boot": self.boot_id}
         )
 
     def write(self, folder: Path) -> None:
@@ -109,10 +103,12 @@ class Lease:
     @classmethod
     def mine(cls, directory: Path, run_dir: Path | None) -> Lease:
         """A new one, owned by this process."""
+        me = owner.this_process()
         return cls(
             id=new_lease_id(),
-            owner_pid=os.getpid(),
-            owner_start=keeper.start_ticks(os.getpid()) or 0,
+            owner_pid=me["pid"],
+            owner_start=me["started"],
+            boot_id=me["boot"],
             directory=str(directory.resolve()),
             run_dir=None if run_dir is None else str(run_dir.resolve()),
         )
@@ -148,7 +144,7 @@ def sweep(folder: Path) -> list[Lease]:
     """
     stale = [lease for lease in leases(folder) if lease.stale]
     for lease in stale:
-        if lease.boot_id == _boot_id():  # else its numbers mean nothing any more
+        if lease.boot_id == owner.boot_id():  # else its numbers mean nothing any more
             _kill(lease)
         for private in lease.folders:
             keeper.remove_tree(private)

@@ -89,6 +89,10 @@ class Connection(asyncio.Protocol):
             exchange.blocked_ns = now - exchange.waiting_since_ns
         exchange.sent_ns = now
         exchange.deadline_ns = now + exchange.timeout_ns
+        # Before the write: of a client killed between the two, "sent and never answered" is safe
+        # to say of a request that the server may have.
+        if exchange.on_sent is not None:
+            exchange.on_sent(exchange)
         cast(asyncio.Transport, self._transport).write(exchange.payload)
 
     def fail(self, kind: ErrorKind, cause: BaseException | None = None) -> None:

@@ -30,6 +30,8 @@ class ErrorKind(StrEnum):
 class Exchange:
     """A request on its way: the caller fills the first group, the pool the others.
 
+    ``on_sent(exchange)`` is called where the request is handed to the socket, with sent_ns and
+    blocked_ns set; not when it never gets there.
     ``on_done(exchange)`` is called exactly once, and never from within ``Pool.submit``.
     Afterwards either ``error`` is None and status, headers, body and done_ns are set, or ``error``
     says why there is no whole reply (and ``cause`` may hold the exception).
@@ -47,6 +49,7 @@ class Exchange:
         "head_only",
         "headers",
         "on_done",
+        "on_sent",
         "patient",
         "payload",
         "sent_ns",
@@ -63,9 +66,11 @@ class Exchange:
         *,
         head_only: bool = False,
         patient: bool = False,
+        on_sent: Callable[[Any], None] | None = None,
     ) -> None:
         self.payload = payload  # the whole request as it goes on the wire
         self.on_done = on_done
+        self.on_sent = on_sent
         self.timeout_ns = timeout_ns  # from sent to the end of the reply
         self.head_only = head_only  # the method is HEAD: no body follows the reply's head
         self.patient = patient  # each piece of the reply starts the timeout anew, as in httpx

@@ -98,7 +98,7 @@ class Generator:
         )
         self._pacer = Pacer(self._send_due)
         self._slice_follows = False
-        self._on_ended = self._ended
+        self._on_ended, self._on_sent = self._ended, self._sent  # bound once, not per request
         self._foreign = ForeignIds(Path(spec.output) / FOREIGN_IDS)
         self._in_flight = self._dropped = self._unsent = 0
         self._done = self._errors = self._lag_max_ns = 0
@@ -187,19 +187,20 @@ class Generator:
             return
         name = self._jobs.job_id(due.key)
         payload = self._jobs.payload(queue, due.key, name)
-        request = _Request(payload, self._on_ended, self._spec.timeout_ns)
+        request = _Request(payload, self._on_ended, self._spec.timeout_ns, on_sent=self._on_sent)
         request.due, request.row, request.place = due, row, place
         request.planned_id = name.encode()
         if self._private:
             request.connection = self._own.get(due.user)
         self._in_flight += 1
         self._pool.submit(request)
-        if request.sent_ns:
-            ledger.sent(place, request.sent_ns)
         # A request that waits for a connection has left our hands: its own lag ends there.
         lag_ns = (request.sent_ns or request.waiting_since_ns) - due.intended_ns
         if lag_ns > self._lag_max_ns:
             self._lag_max_ns = lag_ns
+
+    def _sent(self, request: _Request) -> None:
+        self._ledger.sent(request.place, request.sent_ns, request.blocked_ns)
 
     def _ended(self, request: _Request) -> None:
         """A reply is whole, or there will be none."""

@@ -10,10 +10,13 @@ in a repair.
         intended | sent | first byte | done | blocked | user, iteration | outcome | planned
 
 0 in a stamp means that it did not happen. `planned` is set last, so a row is either there or not.
+The writer holds an flock on the file until it closes it: `perfkit.load.rows.recover` waits for it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import mmap
 import os
@@ -33,6 +36,7 @@ ERROR_KINDS: Final = tuple(ErrorKind)
 _CHUNK_ROWS: Final = 16_384  # 1 MiB
 _NUMBER: Final = {kind: number for number, kind in enumerate(ERROR_KINDS, 1)}
 _SENT: Final = 1
+_BLOCKED: Final = 4
 _OUTCOME: Final = 6
 
 
@@ -53,6 +57,8 @@ class Ledger:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise self._not_writable(error) from None
+        with contextlib.suppress(OSError):  # a file system without locks: nobody waits, then
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.rows = 0
         self._room = 0
         try:
@@ -79,9 +85,11 @@ class Ledger:
         self.rows += 1
         return place
 
-    def sent(self, place: int, sent_ns: int) -> None:
+    def sent(self, place: int, sent_ns: int, blocked_ns: int = 0) -> None:
         """Note that the request left, so that a killed generator's rows tell it from a dropped."""
-        self._words[place + _SENT] = sent_ns
+        words = self._words
+        words[place + _BLOCKED] = blocked_ns
+        words[place + _SENT] = sent_ns
 
     def ended(self, place: int, exchange: Exchange) -> None:
         """Write what became of the request."""

@@ -124,14 +124,16 @@ async def _measure(
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
     say(asdict(generator.progress()))
-    ledger.close()
     more = {
         **asdict(cost),
         "loop": loop_name,
         "python": platform.python_version(),
         "interrupted": generator.interrupted,
     }
-    finish(Path(spec.output), read_ledger(Path(spec.output)), more)
+    # The ledger is still open, and locked, so that `recover` waits for us; where it has lost its
+    # patience, it has done this work, and perhaps given the folder another name.
+    with suppress(FileNotFoundError):
+        finish(Path(spec.output), read_ledger(Path(spec.output)), more)
     say({"finished": True, "interrupted": generator.interrupted})
     if broken:
         if isinstance(broken[0], PerfkitError):

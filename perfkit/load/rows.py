@@ -6,7 +6,11 @@ load, and not while it runs. The same code serves the end of a trial and `recove
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +33,12 @@ LEDGER: Final = "requests.ledger"
 FOREIGN_IDS: Final = "requests.ids"
 LATE_NS: Final = 10_000_000
 
+_ARROW: Final = "requests.arrow"
+_SUMMARY: Final = "generator.json"
+
 _BATCH_ROWS: Final = 65_536
+_PATIENCE_S: Final = 5.0  # nothing outlives perfkit for longer
+_LOOK_EVERY_S: Final = 0.02
 Words = npt.NDArray[np.int64]
 
 
@@ -129,42 +138,84 @@ def summarize(rows: Rows) -> dict[str, Any]:
     }
 
 
-def recover(directory: Path) -> bool:
+def recover(directory: Path, patience_s: float = _PATIENCE_S) -> bool:
     """Make the two files from the ledger that a killed generator left; False where there is none.
 
     What only the living process knew (CPU, loop) is null. The ledger is removed, so a second call
-    does nothing.
+    does nothing. A generator that still lives is about to make the files itself: it is waited for,
+    and what it has written until then is taken if that takes longer than ``patience_s``.
     """
-    if not (directory / LEDGER).exists():
+    try:
+        handle = os.open(directory / LEDGER, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return False
-    rows = read_ledger(directory)
-    unknown = dict.fromkeys(("cpu_ns", "wall_ns", "run_queue_wait_ns", "loop", "python"))
-    finish(directory, rows, {**unknown, "interrupted": True})
+    try:
+        _wait_for_writer(handle, patience_s)
+        if os.fstat(handle).st_nlink == 0:
+            return False  # the one we waited for has done it
+        rows = read_ledger(directory)
+        for name in (_ARROW, _SUMMARY):
+            for torn in directory.glob(f"{name}.*.tmp"):
+                torn.unlink(missing_ok=True)
+        unknown = dict.fromkeys(("cpu_ns", "wall_ns", "run_queue_wait_ns", "loop", "python"))
+        finish(directory, rows, {**unknown, "interrupted": True})
+    finally:
+        os.close(handle)
     return True
 
 
+def _wait_for_writer(handle: int, patience_s: float) -> None:
+    """Until nobody else has the ledger locked; then we have, against another `recover`."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(_LOOK_EVERY_S)
+        except OSError:  # a file system without locks
+            return
+
+
 def finish(directory: Path, rows: Rows, more: dict[str, Any]) -> None:
-    """Write both files, then remove what they were made from."""
-    _write_arrow(rows, directory / "requests.arrow")
+    """Write both files, then remove what they were made from.
+
+    Another process may do the same at the same time: each file is that of one or the other, whole.
+    """
+    _write_arrow(rows, directory / _ARROW)
     _write_summary(directory, {**summarize(rows), **more})
-    (directory / LEDGER).unlink()
+    (directory / LEDGER).unlink(missing_ok=True)
     (directory / FOREIGN_IDS).unlink(missing_ok=True)
 
 
 def _write_arrow(rows: Rows, path: Path) -> None:
     """Write the rows as an Arrow IPC file with the schema REQUESTS, whole or not at all."""
-    partial = path.with_suffix(".tmp")
-    with pa.OSFile(str(partial), "wb") as file, pa.ipc.new_file(file, REQUESTS) as writer:
+    with (
+        _replacing(path) as partial,
+        pa.OSFile(str(partial), "wb") as file,
+        pa.ipc.new_file(file, REQUESTS) as writer,
+    ):
         for batch in _batches(rows):
             writer.write_batch(batch)
-    partial.rename(path)
 
 
 def _write_summary(directory: Path, summary: dict[str, Any]) -> None:
     """Write ``generator.json``, whole or not at all."""
-    partial = directory / "generator.tmp"
-    partial.write_text(json.dumps(summary, indent=1) + "\n")
-    partial.rename(directory / "generator.json")
+    with _replacing(directory / _SUMMARY) as partial:
+        partial.write_text(json.dumps(summary, indent=1) + "\n")
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file of this process that takes the name when it is written; none is left if it isn't."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        yield partial
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _batches(rows: Rows) -> Iterator[pa.RecordBatch]:

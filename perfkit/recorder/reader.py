@@ -29,7 +29,7 @@ from perfkit.recorder.events import (
     Kind,
 )
 
-__all__ = ["SpoolAnchor", "SpoolContents", "read_spool", "read_spools"]
+__all__ = ["SpoolAnchor", "SpoolContents", "read_spools"]
 
 _KINDS: Final = {int(kind): kind for kind in Kind}
 
@@ -100,16 +100,8 @@ def read_spools(directory: Path) -> list[SpoolContents]:
     )
 
 
-def read_spool(sidecar: Path) -> SpoolContents | None:
-    """One process's spool, by its ``.jsonl``; None if it died before its first line was whole.
-
-    Raises:
-        ValueError: for a spool of another version.
-    """
-    return _read(sidecar, {})
-
-
 def _read(path: Path, texts: dict[bytes, str]) -> SpoolContents | None:
+    """One process's spool, by its ``.jsonl``; None if it died before its first line was whole."""
     # Slots first: a name is in the sidecar before the first slot that uses it.
     files = re.compile(re.escape(path.stem) + r"\.\d{4,}\.spool")
     parts = sorted(part for part in path.parent.iterdir() if files.fullmatch(part.name))

@@ -3,7 +3,7 @@
 {"spool": 1, "name", "role", "pid", "broker_id", "mono_ns", "wall_ns"}    first line
 {"index": 3, "name": "payments"}       a queue, actor or error type of the slots
 {"id": "9f...", "text": "order-17"}    a message id that is not a UUID, by its digest
-{"lost": 1, "reason": "No space left on device"}
+{"lost": 1, "reason": "no space left on device for the recorder's spool"}
 {"closed": true, "lost": 0}            the process ended in order
 """
 

@@ -196,8 +196,11 @@ class SpoolWriter:
             if self._closed:
                 return
             if self._sidecar is not None:
+                line: dict[str, object] = {"closed": True, "lost": self.lost}
+                if self._stopped:  # what had no room then may have it now
+                    line["reason"] = self._stopped
                 with contextlib.suppress(OSError):  # a full disk: the header has told already
-                    self._sidecar.write({"closed": True, "lost": self.lost})
+                    self._sidecar.write(line)
                 self._sidecar.close()
                 self._sidecar = None
             self._closed = True
@@ -271,7 +274,8 @@ class SpoolWriter:
 
     def _stop(self, error: OSError) -> None:
         """Record nothing more; the process under test goes on."""
-        self._stopped = error.strerror or str(error)
+        why = error.strerror or str(error)
+        self._stopped = f"{why[:1].lower()}{why[1:]} for the recorder's spool"
         self._segment = NO_SEGMENT
 
     def _lose(self, reason: str) -> None:

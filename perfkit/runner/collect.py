@@ -36,6 +36,7 @@ class RecorderFacts:
     lost: int
     unclosed: tuple[str, ...]  # processes that did not end their spool in order
     missing: tuple[str, ...]  # workers that were ready, and of which there is no spool
+    reasons: tuple[str, ...]  # why events were lost
 
     def document(self) -> dict[str, Any]:
         """As JSON's types."""
@@ -48,6 +49,7 @@ class RecorderFacts:
             "lost": self.lost + len(self.missing),
             "unclosed": list(self.unclosed),
             "missing": list(self.missing),
+            "reasons": list(self.reasons),
         }
 
 
@@ -74,6 +76,7 @@ def collect(
         lost=sum(each.lost for each in spools),
         unclosed=tuple(each.name for each in spools if not each.closed),
         missing=tuple(sorted(ready - {each.name for each in spools})),
+        reasons=tuple(dict.fromkeys(each.reason for each in spools if each.reason)),
     )
     return tables, facts
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from perfkit import __version__
 from perfkit.clock import Clock, SystemClock
@@ -21,16 +21,19 @@ from perfkit.launcher.placement import Placement, place
 from perfkit.launcher.server import find_server
 from perfkit.paths import checkout
 from perfkit.plan import Plan, Trial, trial_ns
+from perfkit.runner.application import check_queues
 from perfkit.runner.progress import Interrupt, Listener, Phase, Progress
+from perfkit.runner.rebuild import rebuild
 from perfkit.runner.trial import run_trial
-from perfkit.scenario import digest, workload_digest
-from perfkit.store import RunWriter
+from perfkit.scenario import digest, settings_of, workload_digest
+from perfkit.store import RunWriter, TrialWriter, trial_folder
 from perfkit.telemetry.checks import check_open_files
 from perfkit.telemetry.facts import HostFacts, git_state, versions
 
 __all__ = ["Options", "conduct"]
 
-INTERRUPTED = "interrupted"
+INTERRUPTED: Final = "interrupted"
+_SPOOL_BYTES: Final = 21 * 1024 * 1024  # a recorded process reserves this at its start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +54,17 @@ class _Narrator:
         self._listener = listener
         self._clock = clock
         self._began_ns = clock.now_ns()
-        self._trial = plan.trials[0]
+        self.trial = plan.trials[0]
         self._trial_began_ns = self._began_ns
 
     def begin(self, trial: Trial) -> None:
         """A trial starts."""
-        self._trial, self._trial_began_ns = trial, self._clock.now_ns()
+        self.trial, self._trial_began_ns = trial, self._clock.now_ns()
 
     def say(self, phase: Phase, **figures: float) -> None:
         """Report where the trial stands."""
         now_ns = self._clock.now_ns()
-        here, later = self._trial, self._plan.trials[self._trial.index + 1 :]
+        here, later = self.trial, self._plan.trials[self.trial.index + 1 :]
         rest_ns = max(0, trial_ns(here.scenario)[0] - (now_ns - self._trial_began_ns))
         left_ns = rest_ns + sum(trial_ns(trial.scenario)[0] for trial in later)
         self._listener(
@@ -95,6 +98,7 @@ def conduct(
     clock = clock or SystemClock()
     # What can be refused is refused before anything is written.
     _check_open_files(plan)
+    check_queues(plan)
     if options.redis_url is not None:
         ForeignRedis(options.redis_url).check("dramatiq")
     else:
@@ -104,7 +108,11 @@ def conduct(
         for trial in plan.trials
     ]
     writer = RunWriter.create(
-        options.results, plan.name, _manifest(plan, options, placements[0]), clock=clock
+        options.results,
+        plan.name,
+        _manifest(plan, options, placements[0]),
+        clock=clock,
+        needs_bytes=max(_spool_bytes(trial) for trial in plan.trials),
     )
     narrator = _Narrator(plan, listener, clock)
     measured, failure = 0, None
@@ -116,7 +124,7 @@ def conduct(
                 break
             narrator.begin(trial)
             try:
-                facts = run_trial(
+                run_trial(
                     trial,
                     writer,
                     redis_url=options.redis_url,
@@ -127,25 +135,47 @@ def conduct(
                     clock=clock,
                 )
                 measured += 1
-                writer.amend(redis=facts["redis"])
             except ResultsNotWritable:
                 raise
             except PerfkitError as error:
                 failure = error
-                writer.fail(trial.index, error.what)
+                _salvage(writer, trial, error.what)
         if interrupt.asked:
             status, reason = "partial", INTERRUPTED
         elif failure is not None:
             status, reason = "partial", f"{len(plan.trials) - measured} trials failed"
+    except ResultsNotWritable as error:
+        # Nothing more can be written now; what was measured waits for `repair`.
+        mend = f"{error.mend}; then `perfkit repair {writer.path}` keeps what was measured"
+        raise ResultsNotWritable(error.what, mend) from error
     except BaseException as error:
         words = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
-        writer.seal("partial", words.splitlines()[0] if words else type(error).__name__)
+        words = words.splitlines()[0] if words else type(error).__name__
+        _salvage(writer, narrator.trial, words)
+        writer.seal("partial", words)
         raise
     path = writer.seal(status, reason)
     narrator.say("sealed")
     if failure is not None and measured == 0:
         raise failure
     return path
+
+
+def _spool_bytes(trial: Trial) -> int:
+    settings = settings_of(trial.scenario)
+    return _SPOOL_BYTES * (settings.workers + settings.ingest_processes)
+
+
+def _salvage(writer: RunWriter, trial: Trial, reason: str) -> None:
+    """Keep what a trial measured before it failed; name it as failed where that is nothing."""
+    folder = writer.path / f"{trial_folder(trial.index)}.partial"
+    try:
+        if not folder.is_dir():
+            raise ValueError("it never began")
+        rebuild(folder, reason)
+        TrialWriter(writer.path, trial.index).finish()
+    except (PerfkitError, ValueError, OSError):
+        writer.fail(trial.index, reason)
 
 
 def _check_open_files(plan: Plan) -> None:
@@ -158,8 +188,9 @@ def _check_open_files(plan: Plan) -> None:
 def _manifest(plan: Plan, options: Options, placement: Placement) -> dict[str, Any]:
     scenarios = {}
     for source in plan.sources:
-        trial = next(t for t in plan.trials if t.document.get("name") == source.document["name"])
+        trial = next(trial for trial in plan.trials if trial.source == source.name)
         scenarios[trial.scenario.name] = {
+            "source": source.name,
             "text": source.text,
             "digest": digest(trial.scenario),
             "workload_digest": workload_digest(trial.scenario),

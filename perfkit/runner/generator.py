@@ -19,7 +19,6 @@ from perfkit.load.spec import LoadSpec
 
 __all__ = ["GeneratorProcess"]
 
-_ARGUMENTS: Final = ("--await-go", "--lifeline-fd", "0")
 _READY_S: Final = 30.0
 _TAIL_BYTES: Final = 2000
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-__all__ = ["read_leftovers", "remaining"]
+__all__ = ["dead_letters", "read_leftovers", "remaining"]
 
 
 def remaining(client: redis.Redis, queues: Iterable[str], namespace: str = "dramatiq") -> int:
@@ -28,6 +28,7 @@ def read_leftovers(
     queues: Iterable[str],
     owners: Mapping[str, tuple[str, bool]],
     namespace: str = "dramatiq",
+    dead_before: frozenset[str] = frozenset(),
 ) -> list[dict[str, Any]]:
     """One row per message left, with the columns of LEFTOVERS but ``trial``.
 
@@ -36,6 +37,7 @@ def read_leftovers(
         queues: queues without their ``.DQ`` halves.
         owners: broker id -> (worker name, alive at the end).
         namespace: the broker's key prefix.
+        dead_before: redis ids of dead letters that were there before the trial.
     """
     rows: list[dict[str, Any]] = []
     seen = client.zrange(f"{namespace}:__heartbeats__", 0, -1)
@@ -52,8 +54,17 @@ def read_leftovers(
         rows.extend(
             _row(queue, rid, body, "dead", None, None)
             for rid, body in _bodies(client, f"{namespace}:{queue}.XQ.msgs")
+            if _text(rid) not in dead_before
         )
     return rows
+
+
+def dead_letters(
+    client: redis.Redis, queues: Iterable[str], namespace: str = "dramatiq"
+) -> frozenset[str]:
+    """Redis ids of the dead letters of these queues."""
+    keys = (f"{namespace}:{queue}.XQ.msgs" for queue in queues)
+    return frozenset(_text(rid) for key in keys for rid in _list(client.hkeys(key)))
 
 
 def _row(

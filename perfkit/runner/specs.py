@@ -6,7 +6,7 @@ import dataclasses
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from perfkit.clock import Anchor, Clock
 from perfkit.launcher.placement import Placement
@@ -18,6 +18,9 @@ from perfkit.plan import Trial
 from perfkit.scenario import Scenario, settings_of
 
 __all__ = ["asked", "load_spec", "stack_spec", "until"]
+
+# Stated, so that nothing in somebody's shell changes the system in silence.
+SAMPLE_SETTINGS: Final = {"MAX_RETRIES": "5", "RETRY_MIN_BACKOFF_MS": "1000"}
 
 
 def stack_spec(
@@ -43,6 +46,7 @@ def stack_spec(
         settings=settings_of(scenario),
         directory=directory,
         gateway=gateway,
+        env=SAMPLE_SETTINGS,
         profile=scenario.redis.profile,
         redis_url=redis_url,
         redis_server=redis_server,
@@ -70,6 +74,7 @@ def asked(trial: Trial, clock: Clock) -> dict[str, Any]:
         "users": scenario.load.users,
         "offered_per_s": scenario.load.offered_per_s,
         "document": dict(trial.document),
+        "system_env": dict(SAMPLE_SETTINGS),
     }
 
 

@@ -16,8 +16,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,10 +28,12 @@ from perfkit.launcher.foreign import connect
 from perfkit.launcher.placement import Placement
 from perfkit.launcher.stack import Stack
 from perfkit.plan import Trial
-from perfkit.runner.collect import collect, read_json
+from perfkit.redaction import redact
+from perfkit.runner.collect import read_json
 from perfkit.runner.generator import GeneratorProcess
-from perfkit.runner.leftovers import read_leftovers, remaining
+from perfkit.runner.leftovers import dead_letters, read_leftovers, remaining
 from perfkit.runner.progress import Interrupt
+from perfkit.runner.rebuild import store_trial
 from perfkit.runner.specs import asked, load_spec, stack_spec, until
 from perfkit.scenario import Scenario
 from perfkit.store import RunWriter, TrialWriter
@@ -65,8 +66,8 @@ def run_trial(
     say: Say,
     interrupt: Interrupt,
     clock: Clock,
-) -> dict[str, Any]:
-    """Conduct one trial and store it; returns the stack's facts.
+) -> None:
+    """Conduct one trial and store it.
 
     Raises:
         UsageError, StackError: the stack did not come up, or a part that everything needs died.
@@ -86,14 +87,27 @@ def run_trial(
     # Written first, so that `repair` has it when we are killed.
     facts = asked(trial, clock)
     trial_writer.write_facts(facts | {"outcome": "partial", "reason": "killed while measuring"})
-    with Stack(spec) as stack:
+    with _pinned(placement.instrument_cpus), Stack(spec) as stack:
+        facts["stack"] = stack.facts()
+        if writer.manifest["redis"] is None:
+            writer.amend(redis=facts["stack"]["redis"])
         conductor = _Conductor(trial, stack, trial_writer, facts, placement, say, interrupt, clock)
         conductor.measure()
-        found = conductor.close()
-        stack_facts = stack.facts()
+        found, unread = conductor.close()
     say("collect")
-    _store(trial, trial_writer, facts, found, interrupt)
-    return stack_facts
+    store_trial(trial_writer, facts, found, "interrupted" if interrupt.asked else unread)
+    trial_writer.finish()
+
+
+@contextlib.contextmanager
+def _pinned(cpus: tuple[int, ...]) -> Iterator[None]:
+    """Sampler and conductor on the instrument's cores; the stack's processes get their own."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _lead_ns(scenario: Scenario) -> int:
@@ -126,6 +140,8 @@ class _Conductor:
         self._client = connect(stack.redis_url)
         self._http = httpx.Client(base_url=stack.ingest_url or "", timeout=10)
         self._ledger_before = self._ledger()
+        # On somebody's Redis there may be dead letters of earlier days.
+        self._dead_before = dead_letters(self._client, self._queues)
         self._processes = ProcessTable()
         self._sampler = Sampler(
             [
@@ -170,10 +186,14 @@ class _Conductor:
         except BaseException:
             self._generator.close(2.0)
             self._sampler.stop()
+            self._note_stack()
             raise
 
-    def close(self) -> list[dict[str, Any]]:
-        """Stop the generator and the workers, and read what Redis still holds."""
+    def close(self) -> tuple[list[dict[str, Any]], str | None]:
+        """Stop the generator and the workers, and read what Redis still holds.
+
+        Returns: the leftovers, and why they could not be read.
+        """
         self._say("collect")
         try:
             self._generator.close()
@@ -194,11 +214,28 @@ class _Conductor:
         owners = {
             broker: (name, alive.get(name, False)) for broker, name in self._brokers().items()
         }
+        leftovers: list[dict[str, Any]] = []
+        unread: str | None = None
         with contextlib.closing(self._client), contextlib.closing(self._http):
-            leftovers = read_leftovers(self._client, self._queues, owners)
+            try:
+                leftovers = read_leftovers(
+                    self._client, self._queues, owners, dead_before=self._dead_before
+                )
+            except redis.RedisError as error:
+                unread = f"Redis could not be read when the trial ended: {redact(str(error))}"
             entries = self._ledger()
         self._facts |= {
             "sampler": dataclasses.asdict(summary),
+            "ledger": None
+            if entries is None or self._ledger_before is None
+            else {"entries": entries - self._ledger_before},
+        }
+        self._note_stack()
+        return leftovers, unread
+
+    def _note_stack(self) -> None:
+        """Who ran and who died, also for a trial that failed."""
+        self._facts |= {
             "deaths": [dataclasses.asdict(death) for death in self._stack.deaths()],
             "processes": {
                 name: {"pid": each.pid, "role": each.role, "pool": each.pool}
@@ -208,12 +245,10 @@ class _Conductor:
                 "generator": {"pid": self._generator.pid, "role": "generator", "pool": None},
                 "perfkit": {"pid": os.getpid(), "role": "perfkit", "pool": None},
             },
-            "ledger": None
-            if entries is None or self._ledger_before is None
-            else {"entries": entries - self._ledger_before},
-            "stack": self._stack.facts(),
         }
-        return leftovers
+        self._writer.write_facts(
+            self._facts | {"outcome": "partial", "reason": "killed while measuring"}
+        )
 
     def _until(self, instant_ns: int, phase: str) -> None:
         while (rest_ns := instant_ns - self._clock.now_ns()) > 0 and not self._interrupt.asked:
@@ -268,48 +303,3 @@ class _Conductor:
         except httpx.HTTPError:
             return None
         return int(answer.json()["entries"]) if answer.status_code == 200 else None
-
-
-def _store(
-    trial: Trial,
-    writer: TrialWriter,
-    facts: dict[str, Any],
-    leftovers: list[dict[str, Any]],
-    interrupt: Interrupt,
-) -> None:
-    tables, recorder = collect(writer.path, trial.index, leftovers)
-    for kind, table in tables.items():
-        writer.write_table(kind, table)
-    generator = read_json(writer.path / "generator.json")
-    stopped = interrupt.asked or generator.get("interrupted")
-    writer.write_facts(
-        facts
-        | {
-            "generator": generator,
-            "recorder": recorder.document(),
-            "outcome": "partial" if stopped else "complete",
-            "reason": "interrupted" if stopped else None,
-            "stored_ns": time.time_ns(),
-        }
-    )
-    tidy(writer.path)
-    writer.finish()
-
-
-def tidy(folder: Path) -> None:
-    """Remove what the tables were made from, and move the logs to where those of the run are."""
-    logs = folder.parent / "logs" / folder.name.removesuffix(".partial")
-    logs.parent.mkdir(exist_ok=True)
-    (folder / "logs").rename(logs)
-    for spool in (folder / "spool").glob("*"):
-        spool.unlink()
-    (folder / "spool").rmdir()
-    for name in (
-        "requests.arrow",
-        "samples.arrow",
-        "gateway.log",
-        "load.json",
-        "gateway.json",
-        "generator.json",
-    ):
-        (folder / name).unlink(missing_ok=True)

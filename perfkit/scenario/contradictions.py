@@ -22,7 +22,7 @@ def contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _profile(_table(document, "redis"))
     queues = [str(job["queue"]) for job in _rows(document, "job") if "queue" in job]
     yield from _queues(document, queues)
-    yield from _pools(_table(document, "stack"), queues)
+    yield from _stack(_table(document, "stack"), queues)
 
 
 def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -56,12 +56,20 @@ def _load(load: Mapping[str, Any]) -> Iterator[Problem]:
                 mend = 'use model = "open", or a scenario that is'
                 yield Problem(f"load.{key}", "has no meaning in a closed model", mend)
         yield from _think(_table(load, "think"))
+        users, most = load.get("users"), load.get("max_in_flight", 10_000)
+        if isinstance(users, int) and isinstance(most, int) and users > most:
+            # A user without think time would be dropped again and again in one instant.
+            mend = f"set max_in_flight to {users} or more, or lower users"
+            yield Problem("load.max_in_flight", f"{most} is less than {users} users", mend)
 
 
 def _think(think: Mapping[str, Any]) -> Iterator[Problem]:
     try:
-        low, high = (parse_duration_ns(think[key]) for key in ("low", "high"))
-    except (KeyError, ValueError, AttributeError):
+        low, high = (
+            parse_duration_ns(think.get(key, default))
+            for key, default in (("low", "1s"), ("high", "3s"))  # as in `Think`
+        )
+    except (ValueError, AttributeError):
         return
     if think.get("dist", "uniform") == "uniform" and low > high:
         yield Problem("load.think", "low is above high", "swap them")
@@ -77,7 +85,12 @@ def _profile(redis: Mapping[str, Any]) -> Iterator[Problem]:
 def _queues(document: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]:
     for repeated in _repeated(queues):
         yield Problem("job", f"queue {repeated!r} is named twice", "add the weights")
-    for name in _table(document, "gateway"):
+    gateway = _table(document, "gateway")
+    for name in dict.fromkeys(queues):
+        if name not in gateway:
+            mend = f'add [gateway.{name}] with median = "40ms"'
+            yield Problem(f"gateway.{name}", "missing: how long does the outside world take", mend)
+    for name in gateway:
         if name not in queues:
             mend = "add a [[job]] for it, or remove it"
             yield Problem(f"gateway.{name}", "no job goes to this queue", mend)
@@ -88,7 +101,12 @@ def _queues(document: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]
             yield Problem(f"threshold.{index}.queue", f"no job goes to {queue!r}", mend)
 
 
-def _pools(stack: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]:
+def _stack(stack: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]:
+    if stack.get("supervisor") == "dramatiq":
+        for key in ("heartbeat_timeout", "maintenance_chance"):
+            if key in stack:
+                mend = 'leave it out, or use supervisor = "perfkit"'
+                yield Problem(f"stack.{key}", "the stock dramatiq command can't set it", mend)
     pools = _rows(stack, "pool")
     if not pools:
         return

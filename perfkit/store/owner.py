@@ -1,4 +1,8 @@
-"""Who writes a run, and whether that process still lives."""
+"""Who owns a run or a stack, and whether that process still lives.
+
+One thing for the store and the launcher. (The keeper reads start times by itself, since it is
+started by path and imports nothing of ours.)
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["is_alive", "this_process"]
+__all__ = ["boot_id", "is_alive", "this_process"]
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def this_process() -> dict[str, Any]:
     """What tells this process from every other one, also after its number is used again."""
-    return {"pid": os.getpid(), "started": _started(os.getpid()), "boot": _boot()}
+    return {"pid": os.getpid(), "started": _started(os.getpid()), "boot": boot_id()}
 
 
 def is_alive(owner: Mapping[str, Any]) -> bool:
@@ -23,12 +27,13 @@ def is_alive(owner: Mapping[str, Any]) -> bool:
     return (
         isinstance(pid, int)
         and started is not None
-        and owner.get("boot") == _boot()
+        and owner.get("boot") == boot_id()
         and _started(pid) == started
     )
 
 
-def _boot() -> str | None:
+def boot_id() -> str | None:
+    """What tells this run of the machine from every other one; None where it does not say."""
     try:
         return _BOOT.read_text().strip()
     except OSError:

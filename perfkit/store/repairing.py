@@ -16,7 +16,7 @@ from perfkit.store.layout import FACTS, MANIFEST, PARTIAL, UNSEALED, trial_index
 from perfkit.store.owner import is_alive
 from perfkit.store.stored import refuse_unsealed
 from perfkit.store.tables import problems_of
-from perfkit.store.writer import lose, seal_folder
+from perfkit.store.writer import clear_unnamed, lose, seal_folder
 
 __all__ = ["Rebuild", "RepairReport", "repair"]
 
@@ -67,6 +67,7 @@ def repair(
     if is_alive(manifest.get("owner") or {}):
         refuse_unsealed(folder)
     with writable(folder):
+        clear_unnamed(folder.parent)
         return _sealed(folder, manifest, rebuild, clock or SystemClock())
 
 

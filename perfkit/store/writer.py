@@ -10,6 +10,7 @@ See ``tests/store/test_kill.py``.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -32,14 +33,16 @@ from perfkit.store.layout import (
     trial_folder,
     trial_index,
 )
-from perfkit.store.owner import this_process
+from perfkit.store.owner import is_alive, this_process
 from perfkit.store.tables import conform, digest, rows, write_table
 
-__all__ = ["RunWriter", "TrialWriter", "seal_folder"]
+__all__ = ["RunWriter", "TrialWriter", "clear_unnamed", "lose", "seal_folder"]
 
 Status = Literal["complete", "partial"]
 
-_LEAST_FREE_BYTES: Final = 64 * 1024 * 1024
+_MIB: Final = 1024 * 1024
+_LEAST_FREE_BYTES: Final = 64 * _MIB
+_UNNAMED_S: Final = 60.0  # a folder that has no manifest for so long will never get one
 
 
 class TrialWriter:
@@ -104,6 +107,7 @@ class RunWriter:
         *,
         run_id: str | None = None,
         clock: Clock | None = None,
+        needs_bytes: int = 0,
     ) -> RunWriter:
         """Make ``root/name/run_id/`` with its unsealed manifest.
 
@@ -114,6 +118,7 @@ class RunWriter:
                 reason, created_ns, sealed_ns, trials and files, which are set here.
             run_id: default: from the clock.
             clock: for run_id, created_ns and sealed_ns.
+            needs_bytes: what the run is expected to write, beside what must be free anyhow.
 
         Raises:
             ResultsNotWritable: read-only, full or nearly so, or not a folder.
@@ -126,9 +131,11 @@ class RunWriter:
         with writable(root):
             folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(root).free
-        if free < _LEAST_FREE_BYTES:
+        needed = _LEAST_FREE_BYTES + needs_bytes
+        if free < needed:
             raise ResultsNotWritable(
-                f"only {free // 1024**2} MiB are free in {root}",
+                f"only {free // _MIB} MiB are free in {root}, "
+                f"and this run needs {-(-needed // _MIB)} MiB",
                 "free some space, or name another folder with --results DIR or PERFKIT_RESULTS",
             )
         own: dict[str, Any] = {
@@ -143,6 +150,7 @@ class RunWriter:
         written = own | {key: value for key, value in manifest.items() if key not in own}
         # The folder gets its name with a manifest in it: there is no run without one.
         with writable(root):
+            clear_unnamed(folder)
             unnamed = folder / f".{run_id}.new"
             unnamed.mkdir()
             writer = cls(unnamed, written, clock)
@@ -191,6 +199,24 @@ class RunWriter:
         write_json(self.path / UNSEALED, {**shown, "owner": this_process()})
 
 
+def clear_unnamed(folder: Path) -> None:
+    """Remove what was killed before its run got its name, among the runs of one name."""
+    for unnamed in folder.glob(".*.new"):
+        if not _has_owner(unnamed):
+            shutil.rmtree(unnamed, ignore_errors=True)
+
+
+def _has_owner(unnamed: Path) -> bool:
+    """Whether somebody is about to give the folder its name."""
+    try:
+        return is_alive(read_json(unnamed / UNSEALED).get("owner") or {})
+    except (OSError, ValueError):
+        try:
+            return time.time() - unnamed.stat().st_mtime < _UNNAMED_S
+        except FileNotFoundError:  # it has just got it
+            return True
+
+
 def lose(folder: Path) -> Path:
     """Move a folder to ``lost/`` beside it, under a name that is free."""
     lost = folder.parent / LOST
@@ -225,17 +251,15 @@ def seal_folder(
             counted = rows(file) if file.suffix == ".parquet" else None
             files[f"{folder.name}/{file.name}"] = {"rows": counted, "sha256": digest(file)}
     own = {key: value for key, value in manifest.items() if key not in ("owner", "failed")}
-    write_json(
-        path / MANIFEST,
-        {
-            **_redacted(own),
-            "status": status,
-            "reason": reason,
-            "sealed_ns": sealed_ns,
-            "trials": [trials[index] for index in sorted(trials)],
-            "files": files,
-        },
-    )
+    document = {
+        **own,
+        "status": status,
+        "reason": reason,
+        "sealed_ns": sealed_ns,
+        "trials": [trials[index] for index in sorted(trials)],
+        "files": files,
+    }
+    write_json(path / MANIFEST, _redacted(document))
     (path / UNSEALED).unlink(missing_ok=True)
     flush(path)
 

@@ -57,7 +57,6 @@ REQUIRED_PACKAGES: Final = (
     "pydantic",
     "redis",
     "scipy",
-    "starlette",
     "uvicorn",
 )
 _OLDEST_PYTHON: Final = (3, 11)
@@ -93,11 +92,14 @@ def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
     return Check("python", False, written, "install Python 3.11 or later and run `make setup`")
 
 
-def check_open_files(users: int, limits: tuple[int, int] | None = None) -> Check:
-    """Whether the hard limit allows a connection for each of so many users."""
+def check_open_files(connections: int, limits: tuple[int, int] | None = None) -> Check:
+    """Whether the hard limit allows so many connections."""
     soft, hard = limits or resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = users + _SPARE_FILES
-    detail = f"soft {_limit(soft)}, hard {_limit(hard)}; {users} users need about {needed}"
+    needed = connections + _SPARE_FILES
+    detail = (
+        f"soft {_limit(soft)}, hard {_limit(hard)}; "
+        f"{connections} connections need about {needed} files"
+    )
     if hard == resource.RLIM_INFINITY or hard >= needed:
         return Check("open files", True, detail)
     return Check(
@@ -105,7 +107,7 @@ def check_open_files(users: int, limits: tuple[int, int] | None = None) -> Check
         False,
         detail,
         f"raise the hard limit (`ulimit -Hn {needed}` as root, or LimitNOFILE= of the service), "
-        "or lower users",
+        "or lower load.connections or users",
     )
 
 

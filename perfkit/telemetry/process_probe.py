@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from perfkit.clock import Clock
@@ -15,7 +15,6 @@ from perfkit.telemetry.procfs import (
     HeldFolder,
     parse_process_stat,
     parse_rss_anon,
-    read_bytes,
 )
 from perfkit.telemetry.reading import Reading
 
@@ -24,11 +23,10 @@ __all__ = ["ProcessProbe", "ProcessTable", "Target"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A process to watch; with ``children`` all its descendants are summed under its name."""
+    """A process to watch."""
 
     name: str
     pid: int
-    children: bool = False
 
 
 class ProcessTable:
@@ -38,15 +36,10 @@ class ProcessTable:
         self._lock = threading.Lock()
         self._targets: dict[str, Target] = {}
 
-    def put(self, name: str, pid: int, *, children: bool = False) -> None:
+    def put(self, name: str, pid: int) -> None:
         """Watch ``pid`` under ``name`` from the next tick on, instead of what had the name."""
         with self._lock:
-            self._targets[name] = Target(name, pid, children)
-
-    def drop(self, name: str) -> None:
-        """Watch it no longer; nothing happens when it was not watched."""
-        with self._lock:
-            self._targets.pop(name, None)
+            self._targets[name] = Target(name, pid)
 
     def targets(self) -> tuple[Target, ...]:
         """Who is watched now, in the order of joining."""
@@ -58,8 +51,8 @@ class ProcessProbe:
     """Readings per name in the table; a process that is gone yields none.
 
     ``process.cpu_ns`` and ``process.run_queue_wait_ns`` are cumulative per *name*: when a worker is
-    replaced, or a child of a group ends, the total goes on from where it was, so that the
-    difference over a window is what the name used in it. CPU has the kernel's tick of 10 ms. The
+    replaced, the total goes on from where it was, so that the difference over a window is what the
+    name used in it. CPU has the kernel's tick of 10 ms. The
     run-queue wait is the sum over threads (the file of the process itself tells of its first thread
     only). As that takes one file for each thread, it is read on every ``threads_every``-th tick of
     a name, and of different names on different ticks.
@@ -72,7 +65,7 @@ class ProcessProbe:
         self._root = root
         self._threads_every = threads_every
         self._ticks = 0
-        self._groups: dict[str, _Group] = {}
+        self._series: dict[str, _Series] = {}
         self._errors: Counter[str] = Counter()
 
     @property
@@ -88,96 +81,72 @@ class ProcessProbe:
         readings: list[Reading] = []
         for position, target in enumerate(self._table.targets()):
             deep = (self._ticks + position) % self._threads_every == 0
-            group = self._groups.setdefault(target.name, _Group(self._root))
+            series = self._series.setdefault(target.name, _Series(self._root))
             try:
-                joined = group.follow(target, deep)
-                readings += group.read(target.name, deep or joined, clock)
+                joined = series.follow(target.pid)
+                readings += series.read(target.name, deep or joined, clock)
             except OSError as error:  # not allowed to look, or out of file descriptors
                 self._errors[type(error).__name__] += 1
         return readings
 
     def close(self) -> None:
-        for group in self._groups.values():
-            group.leave()
+        for series in self._series.values():
+            series.leave()
 
 
 @dataclass(slots=True)
-class _Group:
-    """The processes behind one name, and what those that are gone have used."""
+class _Series:
+    """The process behind one name, and what those before it have used."""
 
     root: Path
     pid: int | None = None
-    members: dict[int, _Process] = field(default_factory=dict)
-    ended: set[int] = field(default_factory=set)  # children not yet reaped, so still listed
+    process: _Process | None = None
     gone_cpu_ns: int = 0
     gone_wait_ns: int = 0
 
-    def follow(self, target: Target, deep: bool) -> bool:
-        """Take in who is new; True when somebody is."""
-        before = len(self.members)
-        if target.pid != self.pid:
-            self.leave()
-            self._join(target.pid)
-            self.pid = target.pid
-            before = 0
-        if target.children and (deep or before == 0) and target.pid in self.members:
-            listed = set(_descendants(self.root, target.pid))
-            self.ended &= listed
-            for pid in listed - self.ended - self.members.keys():
-                self._join(pid)
-        return len(self.members) > before
+    def follow(self, pid: int) -> bool:
+        """Take in who has the name now; True when that is somebody new."""
+        if pid == self.pid:
+            return False
+        self.leave()
+        self.pid = pid
+        try:
+            self.process = _Process(self.root / str(pid))
+        except (FileNotFoundError, ProcessLookupError):
+            return False  # ended before we could look: no reading
+        except OSError:
+            self.pid = None  # looked at again on the next tick
+            raise
+        return True
 
     def read(self, name: str, deep: bool, clock: Clock) -> list[Reading]:
-        for pid, process in list(self.members.items()):
-            if not process.read():
-                self._retire(pid)
-        if not self.members:
+        process = self.process
+        if process is None:
+            return []
+        if not process.read():
+            self.leave()
             return []
         now_ns = clock.now_ns()
-        alive = self.members.values()
+        cpu_ns = self.gone_cpu_ns + process.cpu_ns
         readings = [
-            Reading(
-                "process.cpu_ns",
-                name,
-                float(self.gone_cpu_ns + sum(process.cpu_ns for process in alive)),
-                now_ns,
-            ),
-            Reading(
-                "process.rss_anon_bytes",
-                name,
-                float(sum(process.rss_anon_bytes for process in alive)),
-                now_ns,
-            ),
-            Reading(
-                "process.threads", name, float(sum(process.threads for process in alive)), now_ns
-            ),
+            Reading("process.cpu_ns", name, float(cpu_ns), now_ns),
+            Reading("process.rss_anon_bytes", name, float(process.rss_anon_bytes), now_ns),
+            Reading("process.threads", name, float(process.threads), now_ns),
         ]
-        told = [process.read_waits() for process in alive] if deep else [False]
-        if all(told):
-            wait_ns = self.gone_wait_ns + sum(process.wait_ns for process in alive)
+        if deep and process.read_waits():
+            wait_ns = self.gone_wait_ns + process.wait_ns
             readings.append(
                 Reading("process.run_queue_wait_ns", name, float(wait_ns), clock.now_ns())
             )
         return readings
 
     def leave(self) -> None:
-        for pid in list(self.members):
-            self._retire(pid)
-        self.ended.clear()
-        self.pid = None
-
-    def _join(self, pid: int) -> None:
-        try:
-            self.members[pid] = _Process(self.root / str(pid))
-        except (FileNotFoundError, ProcessLookupError):
-            return  # ended before we could look: no reading
-
-    def _retire(self, pid: int) -> None:
-        process = self.members.pop(pid)
-        self.ended.add(pid)
-        self.gone_cpu_ns += process.cpu_ns
-        self.gone_wait_ns += process.wait_ns
-        process.close()
+        """Keep what the process has used, and let go of its files."""
+        process, self.process = self.process, None
+        if process is not None:
+            self.gone_cpu_ns += process.cpu_ns
+            self.gone_wait_ns += process.wait_ns
+            process.close()
 
 
 class _Process:
@@ -247,18 +216,3 @@ class _Process:
         self._stat.close()
         self._memory.close()
         self._tasks.close()
-
-
-def _descendants(root: Path, pid: int) -> Iterator[int]:
-    """Children, their children and so on, where the kernel lists them (CONFIG_PROC_CHILDREN)."""
-    parents = [pid]
-    while parents:
-        folder = root / str(parents.pop()) / "task"
-        try:
-            threads = list(folder.iterdir())
-        except OSError:
-            continue
-        for thread in threads:
-            for child in (read_bytes(thread / "children") or b"").split():
-                parents.append(int(child))
-                yield int(child)

@@ -21,16 +21,13 @@ class Snapshot:
 
     ``values`` maps (metric, subject) to the reading of that tick; what could not be read, or is
     not read on each tick, is absent. ``cpu_cores`` is CPU used by each process over about the last
-    two seconds, in cores; ``host_busy_cores`` and ``host_steal_cores`` are those of all CPUs
-    together. They are absent (None) until two readings exist.
+    two seconds, in cores; absent until two readings exist.
     """
 
     at_ns: int
     tick: int
     values: Mapping[tuple[str, str], float]
     cpu_cores: Mapping[str, float]
-    host_busy_cores: float | None
-    host_steal_cores: float | None
 
     def value(self, metric: str, subject: str = "") -> float | None:
         """One reading, or None."""
@@ -60,50 +57,34 @@ class Snapshot:
         ]
         return sum(parts) if parts else None
 
-    @property
-    def redis_up(self) -> bool | None:
-        """Whether Redis answered; None when it is not probed."""
-        up = self.value("redis.up")
-        return None if up is None else up > 0
-
-    @property
-    def redis_ops_per_s(self) -> float | None:
-        """Commands per second, as Redis counts them."""
-        return self.value("redis.ops_per_s")
-
 
 class SnapshotFold:
     """Makes snapshots of successive ticks; remembers just enough for rates."""
 
     def __init__(self) -> None:
         self._ticks = 0
-        self._histories: dict[tuple[str, str], deque[tuple[int, float]]] = {}
+        self._histories: dict[str, deque[tuple[int, float]]] = {}
 
     def fold(self, at_ns: int, readings: Iterable[Reading]) -> Snapshot:
         """The snapshot after one more tick."""
         self._ticks += 1
         values: dict[tuple[str, str], float] = {}
-        cores: dict[tuple[str, str], float] = {}
+        cores: dict[str, float] = {}
         for reading in readings:
-            key = (reading.metric, reading.subject)
-            values[key] = reading.value
-            if reading.metric in ("process.cpu_ns", "host.cpu_busy_ns", "host.cpu_steal_ns"):
-                history = self._histories.setdefault(key, deque())
+            values[reading.metric, reading.subject] = reading.value
+            if reading.metric == "process.cpu_ns":
+                history = self._histories.setdefault(reading.subject, deque())
                 history.append((reading.at_ns, reading.value))
                 while len(history) > 2 and reading.at_ns - history[1][0] >= _SPAN_NS:
                     history.popleft()
                 (start_ns, start), (end_ns, end) = history[0], history[-1]
                 if end_ns > start_ns:
-                    cores[key] = max(0.0, (end - start) / (end_ns - start_ns))
-        for key in [key for key in self._histories if key not in values]:
-            del self._histories[key]
+                    cores[reading.subject] = max(0.0, (end - start) / (end_ns - start_ns))
+        for name in [n for n in self._histories if ("process.cpu_ns", n) not in values]:
+            del self._histories[name]
         return Snapshot(
             at_ns=at_ns,
             tick=self._ticks,
             values=MappingProxyType(values),
-            cpu_cores=MappingProxyType(
-                {name: used for (metric, name), used in cores.items() if metric == "process.cpu_ns"}
-            ),
-            host_busy_cores=cores.get(("host.cpu_busy_ns", "")),
-            host_steal_cores=cores.get(("host.cpu_steal_ns", "")),
+            cpu_cores=MappingProxyType(cores),
         )

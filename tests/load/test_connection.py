@@ -18,7 +18,7 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 S = 1_000_000_000
 
 
-async def ask(pool: Pool, *, timeout_ns: int = 10 * S, **more: bool) -> Exchange:
+async def ask(pool: Pool, *, timeout_ns: int = 10 * S, **more: Any) -> Exchange:
     """One exchange, from its start to its end."""
     done = asyncio.Event()
     exchange = Exchange(GET, lambda _: done.set(), timeout_ns, **more)

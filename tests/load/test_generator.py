@@ -14,7 +14,7 @@ from perfkit.load.arrivals import Segment, Think
 from perfkit.load.demand import demand_of
 from perfkit.load.draws import job_id
 from perfkit.load.generator import Generator
-from perfkit.load.rows import finish, new_ledger, read_ledger
+from perfkit.load.rows import finish, new_ledger, read_ledger, summarize
 from perfkit.load.spec import LoadSpec
 from perfkit.load.usage import Cost
 from tests.conftest import free_port
@@ -194,6 +194,37 @@ def test_a_request_beyond_the_cap_is_dropped_and_never_sent_later(run: Run, tmp_
         assert load.counts["dropped"] == 35
         assert sorted(server.keys) == sorted(row["key"] for row in rows[:5])
         assert {row["error"] for row in rows} == {None}
+
+    run(check())
+
+
+def test_a_request_that_had_to_wait_is_noted_as_sent_when_it_is_sent(
+    run: Run, tmp_path: Path
+) -> None:
+    """Not only when it has its end: a killed generator's rows tell what had left."""
+
+    async def check() -> None:
+        server = JobServer()
+        server.hold()
+
+        def reply_once(name: str) -> bytes:
+            server.hold()
+            return json.dumps({"id": name}).encode()
+
+        server.reply = reply_once
+        async with server.listening() as url:
+            spec = spec_for(tmp_path, url, segments=RATE_200, connections=1, grace_ns=50 * MS)
+            load = Load(spec)
+            await until(lambda: load.ledger.rows >= 3, 5, "three requests came due")
+            server.release()
+            await until(lambda: len(server.requests) == 2, 5, "the second was sent, unanswered")
+            killed_now = read_ledger(tmp_path)
+            assert (killed_now.sent_ns != 0).nonzero()[0].tolist() == [0, 1]
+            assert killed_now.words[1, 3] == 0
+            assert killed_now.words[1, 4] > 0
+            assert summarize(killed_now)["errors"] == {"abandoned": 1}
+            rows = await load.rows()
+        assert rows[1]["sent_ns"] == killed_now.sent_ns[1]
 
     run(check())
 

@@ -189,6 +189,36 @@ def test_the_rows_of_a_killed_generator_are_recovered(url: str, tmp_path: Path) 
         assert generator.summary["interrupted"] is True
 
 
+def test_a_generator_that_is_about_to_write_its_files_is_waited_for(
+    url: str, tmp_path: Path
+) -> None:
+    read_end, write_end = os.pipe()
+    arguments = ("--lifeline-fd", str(read_end))
+    with child(spec_for(tmp_path, url, **LONG), *arguments, pass_fds=(read_end,)) as generator:
+        os.close(read_end)
+        generator.until_it_has_sent(10)
+        os.close(write_end)
+        assert not recover(tmp_path), "it did that itself"
+        assert generator.summary["cpu_ns"] > 0
+        assert generator.ended() == (0, "")
+
+
+def test_a_generator_that_was_too_slow_leaves_what_was_recovered_alone(
+    url: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "trial=0000.partial"
+    folder.mkdir()
+    with child(spec_for(folder, url, **LONG)) as generator:
+        generator.until_it_has_sent(10)
+        assert recover(folder, 0)
+        moved = folder.rename(tmp_path / "trial=0000")
+        rows = read_requests(moved)
+        generator.process.send_signal(signal.SIGTERM)
+        assert generator.ended() == (0, "")
+        assert not folder.exists()
+        assert read_requests(moved) == rows
+
+
 def test_nobody_needs_to_read_what_it_says(url: str, tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections import Counter
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from perfkit.load.ledger import Ledger
 from perfkit.load.rows import finish, new_ledger, read_ledger, recover, summarize
 from perfkit.records import REQUESTS
 from tests.load.specs import MS, S, read_requests, spec_for
+from tests.waiting import wait_until
 
 
 def exchange(error: ErrorKind | None = None, **fields: int) -> Exchange:
@@ -140,11 +144,66 @@ def test_ids_that_the_application_chose_take_the_place_of_the_planned(tmp_path: 
 
 
 def test_recovering_works_once_and_says_what_is_unknown(tmp_path: Path) -> None:
-    filled(new_ledger(spec_for(tmp_path)))  # never closed, as by a kill
+    ledger = new_ledger(spec_for(tmp_path))
+    filled(ledger)
+    ledger.close()
+    (tmp_path / "requests.arrow.7.tmp").write_bytes(b"killed while it wrote")
     assert recover(tmp_path)
+    assert not list(tmp_path.glob("*.tmp"))
     summary: dict[str, Any] = json.loads((tmp_path / "generator.json").read_text())
     assert (summary["planned"], summary["interrupted"], summary["cpu_ns"]) == (7, True, None)
     assert not recover(tmp_path)
+
+
+def test_what_a_blocked_request_waited_is_kept_when_it_is_sent(tmp_path: Path) -> None:
+    ledger = new_ledger(spec_for(tmp_path))
+    ledger.sent(ledger.plan(S, -1, -1, 0), S + 40 * MS, 39 * MS)
+    ledger.close()
+    assert summarize(read_ledger(tmp_path))["send_lag_ns"]["max"] == MS
+
+
+def test_recovering_waits_for_a_writer_that_finishes_and_leaves_it_the_work(tmp_path: Path) -> None:
+    ledger = new_ledger(spec_for(tmp_path))
+    filled(ledger)
+    done: list[bool] = []
+    recovering = Thread(target=lambda: done.append(recover(tmp_path, 10)))
+    recovering.start()
+    path = str(tmp_path / "requests.ledger")
+    wait_until(lambda: path in _open_files(2), 5, "both have the ledger open")
+    finish(tmp_path, read_ledger(tmp_path), {"interrupted": False})
+    assert not done, "it waits while the writer has the ledger"
+    ledger.close()
+    recovering.join(5)
+    assert done == [False]
+    assert json.loads((tmp_path / "generator.json").read_text())["interrupted"] is False
+
+
+def _open_files(times: int) -> set[str]:
+    """Files that this process has open so many times."""
+    found: Counter[str] = Counter()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found[str(entry.readlink())] += 1
+    return {name for name, count in found.items() if count > times}
+
+
+def test_a_writer_that_does_not_end_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    ledger = new_ledger(spec_for(tmp_path))
+    filled(ledger)
+    assert recover(tmp_path, 0.05)
+    assert len(read_requests(tmp_path)) == 7
+    ledger.close()
+
+
+def test_two_may_finish_the_same_ledger(tmp_path: Path) -> None:
+    ledger = new_ledger(spec_for(tmp_path))
+    filled(ledger)
+    rows = read_ledger(tmp_path)
+    assert recover(tmp_path, 0)
+    finish(tmp_path, rows, {"interrupted": False})
+    ledger.close()
+    assert len(read_requests(tmp_path)) == 7
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["generator.json", "requests.arrow"]
 
 
 def test_a_full_disk_is_refused_and_leaves_nothing(

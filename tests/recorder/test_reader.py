@@ -9,7 +9,6 @@ import pytest
 
 from perfkit.recorder import Kind, SpoolContents, SpoolWriter, read_spools
 from perfkit.recorder.events import HEADER_BYTES, SLOT_BYTES
-from perfkit.recorder.reader import read_spool
 
 SLOTS = 10
 
@@ -107,11 +106,9 @@ def test_a_file_that_was_made_but_never_written_is_empty(spool: Path) -> None:
 
 def test_a_growing_spool_is_read_up_to_now(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path, name="w", role="worker", slots=7)
-    [sidecar] = tmp_path.glob("*.jsonl")
     for number in range(1, 20):
         writer.record(writer.identity(f"order-{number}", None, "q", "a", 0), Kind.END, number)
-        contents = read_spool(sidecar)
-        assert contents is not None
+        [contents] = read_spools(tmp_path)
         assert numbers(contents) == list(range(1, number + 1))
         assert contents.events[-1].message_id == f"order-{number}"
     writer.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -126,21 +128,68 @@ def alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
-def children_of(results: Path) -> list[int]:
-    (lease,) = (results / ".leases").glob("*.json")
-    return [child["pid"] for child in json.loads(lease.read_text())["children"]]
+def descendants(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            number, _, rest = stat.read_text().partition(" (")
+        except OSError:
+            continue
+        if int(rest.rpartition(")")[2].split()[1]) == pid:
+            found += [int(number), *descendants(int(number))]
+    return found
 
 
 def test_ctrl_c_stops_cleanly_and_seals_what_was_measured(measuring: Start) -> None:
     run = measuring("run", "smoke", "--no-report")
     run.until_it_says("measuring")
-    pids = children_of(run.results)
+    pids = descendants(run.process.pid)
     run.send(signal.SIGINT)
     assert run.code() == 130, run.said()
     manifest = json.loads((run.run_folder() / "manifest.json").read_text())
     assert (manifest["status"], manifest["reason"]) == ("partial", "interrupted")
     assert table(run.run_folder(), "requests").num_rows > 0
     assert not [pid for pid in pids if alive(pid)]
+
+
+def test_a_script_that_is_interrupted_keeps_what_was_measured(tmp_path: Path) -> None:
+    code = (
+        "import perfkit, sys; perfkit.run('smoke', results=sys.argv[1], report=False, "
+        "progress=lambda p: print(p.phase, flush=True))"
+    )
+    script = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert script.stdout is not None
+    for line in script.stdout:
+        if line.strip() == "measure":
+            script.send_signal(signal.SIGINT)
+            break
+    script.stdout.read()
+    script.stdout.close()
+    script.wait(60)
+    (folder,) = tmp_path.glob("smoke/*")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["status"], manifest["reason"]) == ("partial", "interrupted")
+    assert table(folder, "requests").num_rows > 0
+
+
+def test_a_stack_that_fails_ends_the_trial_and_keeps_what_was_measured(measuring: Start) -> None:
+    run = measuring("run", "smoke", "--no-report")
+    run.until_it_says("measuring")
+    (lease,) = (run.results / ".leases").glob("*.json")
+    children = json.loads(lease.read_text())["children"]
+    (server,) = (child["pid"] for child in children if child["name"] == "redis")
+    os.kill(server, signal.SIGKILL)
+    assert run.code() == 1
+    assert "redis was killed by SIGKILL" in run.said()
+    assert "Traceback" not in run.said()
+    manifest = json.loads((run.run_folder() / "manifest.json").read_text())
+    (trial,) = manifest["trials"]
+    assert trial["outcome"] == "partial"
+    assert "redis" in trial["reason"]
+    assert table(run.run_folder(), "requests").num_rows > 0
+    assert [death["name"] for death in facts(run.run_folder())["deaths"]] == ["redis"]  # type: ignore[index,union-attr]
 
 
 def test_a_run_interrupted_before_its_window_is_shown_as_what_it_is(measuring: Start) -> None:
@@ -159,8 +208,8 @@ def test_a_killed_perfkit_leaves_no_process_and_repair_seals_what_it_measured(
 ) -> None:
     run = measuring("run", "smoke", "--no-report")
     run.until_it_says("measuring")
-    pids = children_of(run.results)
-    assert len(pids) >= 5
+    pids = descendants(run.process.pid)
+    assert len(pids) >= 7  # redis, gateway, two workers, ingest, generator, keeper
     os.kill(run.process.pid, signal.SIGKILL)
     run.code()
     wait_until(lambda: not [p for p in pids if alive(p)], 5, "the stack is gone")
@@ -178,3 +227,8 @@ def test_a_killed_perfkit_leaves_no_process_and_repair_seals_what_it_measured(
     assert table(folder, "requests").num_rows > 0
     assert table(folder, "jobs").num_rows > 0
     assert table(folder, "samples").num_rows > 0
+    assert {p.name for p in (folder / "trial=0000").iterdir()} == {
+        "requests.parquet", "jobs.parquet", "samples.parquet", "calls.parquet",
+        "leftovers.parquet", "trial.json",
+    }  # fmt: skip
+    assert (folder / "logs" / "trial=0000" / "worker-1.log").exists()

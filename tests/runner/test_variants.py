@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import redis
 from perfkit.api.document import outcome
 from perfkit.api.measure import measure
 from perfkit.api.runs import Run
-from perfkit.errors import UsageError
+from perfkit.errors import ScenarioError, UsageError
 from perfkit.plan import build
 
 SHORT: dict[str, Any] = {"warmup": "500ms", "duration": "2s", "drain": "15s", "rate": 60.0}
@@ -54,6 +57,49 @@ def test_a_redis_that_holds_jobs_is_refused_before_anything_is_written(
     with pytest.raises(UsageError, match="already holds jobs"):
         run(tmp_path, clean_redis)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dead_letters_of_earlier_days_are_not_this_runs(tmp_path: Path, clean_redis: str) -> None:
+    with redis.Redis.from_url(clean_redis) as client:
+        client.zadd("dramatiq:payments.XQ", {"old": time.time() * 1000})
+        client.hset("dramatiq:payments.XQ.msgs", "old", '{"message_id": "old"}')
+    found = run(tmp_path, clean_redis)
+    balanced(found)
+    assert found.verdict().status in ("PASS", "FAIL"), found.verdict().reasons
+
+
+def test_a_queue_the_application_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"job\.0\.queue: .*did you mean 'payments'"):
+        run(
+            tmp_path,
+            job__0__queue="paymens",
+            gateway={name: {"median": "1ms"} for name in ("paymens", "notifications", "webhooks")},
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_drain_is_no_interruption(tmp_path: Path) -> None:
+    plan = build(["smoke"], values={**SHORT, "drain": "0s"})
+    found = measure(plan, results=tmp_path, report=False)
+    assert found.manifest["status"] == "complete"
+    assert found.trial_facts(0)["outcome"] == "complete"
+
+
+def test_measuring_never_imports_pandas_not_even_between_trials(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "from perfkit.plan import build\n"
+        "from perfkit.runner import Interrupt, Options, conduct\n"
+        "values = {'warmup': '0s', 'duration': '1s', 'rate': 40.0}\n"
+        "plan = build(['smoke'], values=values)\n"
+        "options = Options(results=pathlib.Path(sys.argv[1]))\n"
+        "conduct(plan, options, lambda _: None, Interrupt())\n"
+        "print([n for n in ('pandas', 'duckdb', 'matplotlib') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_stock_command_line_runs_the_workers(tmp_path: Path) -> None:

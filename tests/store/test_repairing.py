@@ -87,6 +87,15 @@ def test_a_sealed_run_is_left_alone(tmp_path: Path) -> None:
     assert not (path / "manifest.partial.json").exists()
 
 
+def test_a_folder_that_never_got_its_name_is_cleared(tmp_path: Path) -> None:
+    path = _killed(tmp_path)
+    unnamed = path.with_name(".20260102-030405-abcd.new")
+    unnamed.mkdir()
+    (unnamed / "manifest.partial.json").write_text('{"owner": {"pid": 1}}')
+    repair(path)
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_a_run_is_repaired_once(tmp_path: Path) -> None:
     path = _killed(tmp_path)
     assert repair(path).repaired

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from perfkit.errors import ResultsNotWritable, UsageError
 from perfkit.records import CALLS, REQUESTS
 from perfkit.store import RunWriter, open_run, verify
 from perfkit.store import durable as durable_module
+from perfkit.store.owner import this_process
 from tests.sealed import Sketch, delivery, facts, request, seal
 
 
@@ -65,8 +67,31 @@ def test_a_results_folder_below_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_nearly_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type(shutil.disk_usage(tmp_path))(total=10**9, used=10**9 - 4096, free=4096)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(ResultsNotWritable, match="only 0 MiB are free"):
+    with pytest.raises(ResultsNotWritable, match=r"only 0 MiB are free.*needs 64 MiB"):
         RunWriter.create(tmp_path, "test", {})
+
+
+def test_a_run_that_will_write_much_asks_for_more_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 1000 * 1024**2
+    usage = type(shutil.disk_usage(tmp_path))(total=2 * free, used=free, free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    RunWriter.create(tmp_path, "test", {}, needs_bytes=936 * 1024**2)
+    with pytest.raises(ResultsNotWritable, match=r"only 1000 MiB are free.*needs 1001 MiB"):
+        RunWriter.create(tmp_path, "test", {}, needs_bytes=936 * 1024**2 + 1)
+
+
+def test_what_was_killed_before_it_had_a_name_is_cleared(tmp_path: Path) -> None:
+    killed, creating, bare, new = (tmp_path / "test" / f".{n}.new" for n in "abcd")
+    for folder, owner in ((killed, {"pid": 1}), (creating, this_process())):
+        folder.mkdir(parents=True)
+        (folder / "manifest.partial.json").write_text(json.dumps({"owner": owner}))
+    bare.mkdir()
+    os.utime(bare, (1, 1))
+    new.mkdir()
+    writer = RunWriter.create(tmp_path, "test", {})
+    assert set((tmp_path / "test").iterdir()) == {creating, new, writer.path}
 
 
 def test_a_disk_that_fills_while_measuring_is_named(
@@ -135,6 +160,17 @@ def test_a_caller_can_not_set_what_the_store_sets(tmp_path: Path) -> None:
     run = seal(tmp_path, Sketch(), run_id="elsewhere", schema_version=99)
     assert run.manifest["run_id"] == run.path.name
     assert run.manifest["schema_version"] == 1
+
+
+def test_no_password_reaches_the_disk_in_a_reason(tmp_path: Path) -> None:
+    words = "can't reach redis://:s3cr3t@127.0.0.1:6379/0"
+    writer = RunWriter.create(tmp_path, "test", {"scenarios": {}, "plan": [{}]})
+    writer.fail(0, words)
+    run = open_run(writer.seal("partial", words))
+    assert b"s3cr3t" not in (run.path / "manifest.json").read_bytes()
+    assert run.manifest["reason"] == "can't reach redis://:***@127.0.0.1:6379/0"
+    assert run.manifest["trials"][0]["reason"] == run.manifest["reason"]
+    assert verify(run.path) == []
 
 
 def test_no_password_reaches_the_disk(tmp_path: Path) -> None:

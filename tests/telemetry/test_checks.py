@@ -62,11 +62,13 @@ def test_python_must_be_new_enough() -> None:
     assert check_python().ok is True
 
 
-def test_the_hard_limit_decides_how_many_users_fit() -> None:
+def test_the_hard_limit_decides_how_many_connections_fit() -> None:
     assert check_open_files(1000, (1024, 4096)).ok is True
     short = check_open_files(5000, (1024, 4096))
     assert short.ok is False
+    assert "5000 connections need about 5200 files" in short.detail
     assert "5200" in short.mend
+    assert "lower load.connections or users" in short.mend
     assert check_open_files(10**7, (1024, resource.RLIM_INFINITY)).ok is True
     assert check_open_files(1).ok is True
 

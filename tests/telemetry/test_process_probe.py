@@ -17,16 +17,6 @@ from tests.waiting import wait_until
 
 _IDLE = "print('ready', flush=True); input()"
 _BUSY = "print('ready', flush=True)\nwhile True: pass"
-_PARENT = (
-    "import subprocess, sys\n"
-    "child = subprocess.Popen([sys.executable, '-c', 'while True: pass'])\n"
-    "print(child.pid, flush=True)\n"
-    "input()\n"
-    "child.kill()\n"
-    "print('killed', flush=True)\n"
-    "input()\n"
-)
-
 Child = subprocess.Popen[str]
 
 
@@ -127,20 +117,6 @@ def test_a_replaced_worker_goes_on_from_the_total_of_the_one_before(tmp_path: Pa
     probe.close()
 
 
-def test_a_process_dropped_and_watched_again_is_not_counted_twice(tmp_path: Path) -> None:
-    _fake(tmp_path, 7, cpu=250, waits={7: 100})
-    table = ProcessTable()
-    table.put("worker-1", 7)
-    probe = ProcessProbe(table, root=tmp_path)
-    _read(probe)
-    table.drop("worker-1")
-    table.drop("worker-1")
-    assert _read(probe) == {}
-    table.put("worker-1", 7)
-    assert _read(probe)["cpu_ns", "worker-1"] == 250 * TICK_NS
-    probe.close()
-
-
 def test_a_pid_that_never_was_gives_no_reading_and_no_error(tmp_path: Path) -> None:
     table = ProcessTable()
     table.put("worker-1", 4242)
@@ -207,38 +183,6 @@ def test_memory_and_threads_are_those_of_the_status_file(
     told = int(status["RssAnon"].split()[0]) * 1024
     assert abs(readings["rss_anon_bytes", "ingest-1"] - told) <= 64 * PAGE_BYTES
     assert told > 1024**2
-
-
-def test_children_are_summed_under_the_name_and_their_cpu_is_kept_when_they_end(
-    spawn: Callable[[str], tuple[Child, str]],
-) -> None:
-    parent, line = spawn(_PARENT)
-    assert parent.stdin is not None
-    assert parent.stdout is not None
-    table = ProcessTable()
-    table.put("worker-1", parent.pid, children=True)
-    table.put("alone", parent.pid)
-    probe = ProcessProbe(table, threads_every=1)
-    grown = _read(probe)
-    assert grown["threads", "worker-1"] == 2
-    assert grown["threads", "alone"] == 1
-    assert grown["rss_anon_bytes", "worker-1"] > grown["rss_anon_bytes", "alone"]
-
-    def cpu_ns() -> float:
-        return _read(probe)["cpu_ns", "worker-1"]
-
-    wait_until(lambda: cpu_ns() >= grown["cpu_ns", "worker-1"] + 50_000_000, 20, "the child ran")
-    before_ns = cpu_ns()
-    parent.stdin.write("\n")
-    parent.stdin.flush()
-    assert parent.stdout.readline() == "killed\n"
-    wait_until(lambda: _read(probe)["threads", "worker-1"] == 1, 5, "the child is gone")
-    after_ns = cpu_ns()
-    assert after_ns >= before_ns
-    # Its parent has not reaped it: it is still listed, and must not be counted again and again.
-    assert os.path.exists(f"/proc/{line}")  # noqa: PTH110
-    assert {cpu_ns() for _ in range(5)} <= {after_ns, after_ns + TICK_NS}
-    probe.close()
 
 
 def test_the_running_process_can_watch_itself() -> None:

@@ -32,8 +32,7 @@ def test_queues_and_redis_are_read_by_name() -> None:
     assert snapshot.waiting == {"payments": 7, "webhooks": 3}
     assert snapshot.in_flight == {"payments": 2}
     assert snapshot.unfinished == 13
-    assert snapshot.redis_up is True
-    assert snapshot.redis_ops_per_s == 450
+    assert snapshot.value("redis.ops_per_s") == 450
     assert (snapshot.at_ns, snapshot.tick) == (5, 1)
 
 
@@ -41,9 +40,7 @@ def test_what_was_not_read_is_absent_and_not_zero() -> None:
     snapshot = SnapshotFold().fold(5, [])
     assert snapshot.waiting == {}
     assert snapshot.unfinished is None
-    assert snapshot.redis_up is None
-    assert snapshot.redis_ops_per_s is None
-    assert snapshot.host_busy_cores is None
+    assert snapshot.value("redis.ops_per_s") is None
     assert snapshot.cpu_cores == {}
 
 
@@ -61,20 +58,6 @@ def test_a_process_that_is_gone_is_forgotten() -> None:
     fold.fold(0, [_cpu(0, 1), _cpu(0, 5, "redis")])
     assert fold.fold(1, [_cpu(1, 2)]).cpu_cores == {"worker-1": 1.0}
     assert fold.fold(2, [_cpu(2, 2), _cpu(2, 5, "redis")]).cpu_cores == {"worker-1": 0.5}
-
-
-def test_the_host_is_summed_over_its_cores() -> None:
-    fold = SnapshotFold()
-    for second, busy, steal in ((0, 5.0, 0.0), (1, 6.5, 0.25)):
-        snapshot = fold.fold(
-            second,
-            [
-                Reading("host.cpu_busy_ns", "", busy * 1e9, second * _SECOND),
-                Reading("host.cpu_steal_ns", "", steal * 1e9, second * _SECOND),
-            ],
-        )
-    assert snapshot.host_busy_cores == 1.5
-    assert snapshot.host_steal_cores == 0.25
 
 
 def test_a_snapshot_can_not_be_changed() -> None:
