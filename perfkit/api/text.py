@@ -9,7 +9,18 @@ from perfkit.units import format_count, format_ms, format_rate
 
 __all__ = ["next_command", "run_text"]
 
-_COLUMNS = ("trial", "offered", "achieved", "P50 ms", "P95 ms", "P99 ms", "backlog", "state")
+_COLUMNS = (
+    "trial",
+    "offered",
+    "came due",
+    "achieved",
+    "n",
+    "P50 ms",
+    "P95 ms",
+    "P99 ms",
+    "backlog",
+    "state",
+)
 
 
 def next_command(run: Run) -> str:
@@ -29,20 +40,19 @@ def next_command(run: Run) -> str:
 def run_text(run: Run) -> str:
     """Verdict, one line a trial, and the accounting."""
     headline = run.headline()
-    states = {each.trial: each for each in run.verdict().trials}
     rows: list[tuple[str, ...]] = [_COLUMNS]
     for row in run.trials().to_dict("records"):
-        state = states[row["trial"]]
+        most = "≤ " if row["model"] == "closed" else ""
         rows.append(
             (
-                f"{row['scenario']} {row['label']}".strip()
-                if row["label"] != row["scenario"]
-                else row["label"],
-                format_rate(row["offered_per_s"]),
+                row["title"],
+                f"{most}{format_rate(row['offered_per_s'])}",
+                format_rate(row["due_per_s"]),
                 format_rate(row["throughput_per_s"]),
+                format_count(row["n"]),
                 *(format_ms(value) for value in (row["p50_ns"], row["p95_ns"], row["p99_ns"])),
                 "n/a" if math.isnan(row["backlog_end"]) else format_count(row["backlog_end"]),
-                "saturated" if state.saturated else state.status.lower(),
+                f"{row['status'].lower()}, {row['state']}",
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from perfkit.figures.backlog import in_flight, oldest, waiting
 from perfkit.figures.banner import first_screen
+from perfkit.figures.books import accounting
 from perfkit.figures.chart import (
     Axis,
-    Band,
     Bars,
     Chart,
-    Heat,
     Line,
+    Note,
     Panel,
     Points,
     Rule,
@@ -30,16 +30,15 @@ from perfkit.figures.multiples import across, titles, windows
 from perfkit.figures.resources import cpu, cpu_over_time, memory
 from perfkit.figures.scaling import against_workers, latency_against_workers
 from perfkit.figures.stages import breakdown
-from perfkit.figures.tables import accounting, percentiles, thresholds, trials
+from perfkit.figures.tables import percentiles, thresholds, trials
 
 __all__ = [
     "Axis",
-    "Band",
     "Bars",
     "Block",
     "Chart",
-    "Heat",
     "Line",
+    "Note",
     "Panel",
     "Points",
     "Rule",

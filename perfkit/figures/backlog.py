@@ -6,7 +6,7 @@ import pandas as pd
 
 from perfkit.figures.chart import Axis, Chart, Line, Panel, numbers
 from perfkit.figures.load import TIME
-from perfkit.figures.multiples import each, highest, span
+from perfkit.figures.multiples import drawn, each, highest, span
 from perfkit.figures.style import queue_colours
 from perfkit.units import format_count, format_duration
 
@@ -119,6 +119,7 @@ def _over_time(
                 marks=(*span(windows, part.trial), *lines),
             )
         )
+    reading += drawn(backlog["trial"].nunique())
     return Chart(title=title, reading=reading, panels=tuple(panels))
 
 

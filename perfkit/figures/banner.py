@@ -9,8 +9,9 @@ import pandas as pd
 
 from perfkit.figures import sheet
 from perfkit.figures.instrument import instrument_line
+from perfkit.figures.load import load_line
 from perfkit.figures.markup import Block, table, text
-from perfkit.figures.tables import trials_table
+from perfkit.figures.tables import marks, trials_table
 
 if TYPE_CHECKING:
     from perfkit.verdict import Headline, Verdict
@@ -27,7 +28,7 @@ def first_screen(
     manifest: Mapping[str, Any],
     facts: Callable[[int], Mapping[str, Any]],
 ) -> Block:
-    """Verdict, headline, three lines, one row a trial, and how much the instrument cost.
+    """Verdict, headline, three lines, the load, one row a trial, and what the instrument cost.
 
     Args:
         verdict: ``run.verdict()``.
@@ -41,23 +42,22 @@ def first_screen(
     answer, *rest = headline.lines
     lines = "".join(f"<li>{text(line)}</li>" for line in rest)
     reasons = [reason for reason in verdict.reasons if reason not in headline.sentence]
-    shown = trials_table(trials, verdict)
-    marks = ["unsure" if each.saturated else "" for each in verdict.trials]
+    load = load_line(trials, facts)
     html = (
         f"{sheet.element()}"
         f'<div class="pk-banner pk-{text(verdict.status)}" role="status">'
         f'<p><span class="pk-status">{text(verdict.status)}</span>{text(sentence)}</p>'
         f'<p class="pk-sentence">{text(answer)}</p>'
-        f'<ul class="pk-lines">{lines}</ul>'
+        f'<ul class="pk-lines">{lines}<li>{text(load)}</li></ul>'
         f"{_reasons(reasons)}</div>"
-        f"{table(shown, marks=marks)}"
+        f"{table(trials_table(trials), marks=marks(trials))}"
         f'<p class="pk-small">{text(instrument_line(trials, facts))}</p>'
         f'<p class="pk-small">{text(_origin(manifest))}</p>'
     )
     plain = "\n".join(
         [
             f"{verdict.status}: {sentence}",
-            *(f"  - {line}" for line in headline.lines),
+            *(f"  - {line}" for line in (*headline.lines, load)),
             *(f"  {reason}" for reason in reasons),
         ]
     )

@@ -15,12 +15,12 @@ from typing import Any, Final, Literal, TypeAlias
 __all__ = [
     "POINTS_PER_LINE",
     "Axis",
-    "Band",
     "Bars",
     "Chart",
-    "Heat",
+    "Dash",
     "Line",
     "Mark",
+    "Note",
     "Panel",
     "Points",
     "Rule",
@@ -83,35 +83,12 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Band:
-    """What lies between two lines, such as an interval."""
-
-    name: str
-    x: tuple[float, ...]
-    low: tuple[Number, ...]
-    high: tuple[Number, ...]
-    colour: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Bars:
     """One series of bars over categories."""
 
     name: str
     x: tuple[str, ...]
     y: tuple[Number, ...]
-    colour: str
-    labels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heat:
-    """Counts over a grid; ``z`` has one row for each ``y``."""
-
-    name: str
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    z: tuple[tuple[Number, ...], ...]
     colour: str
 
 
@@ -133,7 +110,18 @@ class Rule:
     colour: str = "muted"
 
 
-Mark: TypeAlias = Line | Points | Band | Bars | Heat | Span | Rule
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Words at a place, such as why a line ends there; they lie to the left of it or the right."""
+
+    x: float
+    y: float
+    text: str
+    colour: str = "muted"
+    left: bool = False
+
+
+Mark: TypeAlias = Line | Points | Bars | Span | Rule | Note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +283,7 @@ def _described(panels: tuple[Panel, ...]) -> str:
             for mark in panel.marks
             if isinstance(mark, Line | Points | Bars)
         ]
+        what += [mark.text for mark in panel.marks if isinstance(mark, Note)]
         sentences.append(f"{where}{panel.y.title}; {', '.join(what)}" if what else where)
     return ". ".join(sentences) + "."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -14,6 +14,8 @@ from perfkit.figures.multiples import titles
 from perfkit.units import format_bytes, format_duration
 
 __all__ = ["environment", "reproduce", "settings"]
+
+_SERVER: Final = ("server", "version", "allocator")
 
 
 def environment(manifest: Mapping[str, Any]) -> Block:
@@ -49,7 +51,8 @@ def environment(manifest: Mapping[str, Any]) -> Block:
             rows=tuple((str(key), str(config[key])) for key in sorted(config)),
         )
         more = (
-            f'<details class="pk-more"><summary>Redis settings ({len(config)})</summary>'
+            '<details class="pk-more">'
+            f"<summary>Redis settings as the run began ({len(config)})</summary>"
             f"{table(set_to)}</details>"
         )
     plain = "\n".join(f"{name}: {value}" for name, value in rows)
@@ -57,7 +60,9 @@ def environment(manifest: Mapping[str, Any]) -> Block:
 
 
 def settings(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) -> Block:
-    """Workers and ingest as they were set, a row a pool and trial.
+    """Workers, ingest and Redis as they were set, a row a pool and trial.
+
+    What a server said of itself and not every trial's said alike is in a table of its own.
 
     Args:
         trials: ``run.trials()``.
@@ -73,14 +78,53 @@ def settings(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) ->
             format_duration(float(known.get("heartbeat_timeout_ns") or "nan")),
             str(known.get("preset", "n/a")),
             f"{known.get('ingest_processes', '?')}, {known.get('ingest_enqueue', '?')}",
+            _profile(facts(trial)),
         )
         for trial, name in names.items()
         for known in (facts(trial).get("settings") or {},)
         for pool in known.get("pools") or ()
     ]
-    columns = ("trial", "pool", "workers", "threads", "prefetch", "worker timeout")
-    shown = Table(columns=(*columns, "heartbeat timeout", "preset", "ingest"), rows=tuple(rows))
-    return Block(html=table(shown), plain="\n".join("  ".join(row) for row in rows))
+    columns: tuple[str, ...] = ("trial", "pool", "workers", "threads", "prefetch", "worker timeout")
+    columns = (*columns, "heartbeat timeout", "preset", "ingest", "Redis")
+    differing = _differing({name: _redis(facts(trial)) for trial, name in names.items()})
+    more = table(differing) if differing.rows else ""
+    return Block(
+        html=table(Table(columns=columns, rows=tuple(rows))) + more,
+        plain="\n".join("  ".join(row) for row in (*rows, *differing.rows)),
+    )
+
+
+def _redis(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the trial's own Redis said of itself; empty where it was not asked."""
+    stack: Mapping[str, Any] = facts.get("stack") or {}
+    return stack.get("redis") or {}
+
+
+def _profile(facts: Mapping[str, Any]) -> str:
+    """The Redis profile of a trial: as it ran, else as it was asked for."""
+    asked: Mapping[str, Any] = (facts.get("document") or {}).get("redis") or {}
+    known: Mapping[str, Any] = (facts.get("settings") or {}).get("redis") or {}
+    for each in (_redis(facts), known, asked):
+        if profile := each.get("profile"):
+            return str(profile)
+    return "n/a"
+
+
+def _differing(servers: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Server, version, allocator and settings that are not the same in every trial."""
+    kept = {
+        name: {key: str(server.get(key)) for key in _SERVER if server.get(key)}
+        | {str(key): str(value) for key, value in (server.get("config") or {}).items()}
+        for name, server in servers.items()
+        if server
+    }
+    keys = sorted({key for said in kept.values() for key in said})
+    rows = [(key, *(said.get(key, "–") for said in kept.values())) for key in keys]
+    return Table(
+        columns=("Redis", *kept),
+        rows=tuple(row for row in rows if len(set(row[1:])) > 1),
+        note="Only what differs between the trials.",
+    )
 
 
 def reproduce(manifest: Mapping[str, Any]) -> Block:

@@ -13,12 +13,11 @@ from perfkit.figures import style
 from perfkit.figures.chart import (
     POINTS_PER_LINE,
     Axis,
-    Band,
     Bars,
     Chart,
-    Heat,
     Line,
     Mark,
+    Note,
     Number,
     Panel,
     Points,
@@ -155,6 +154,9 @@ def _panel(
         if isinstance(mark, Span | Rule):
             _shape(mark, suffix, layout)
             continue
+        if isinstance(mark, Note):
+            layout["annotations"].append(_note(mark, panel, suffix))
+            continue
         traces = _traces(mark, panel, dotted=chart.dotted, points=points)
         for trace in traces:
             trace |= {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
@@ -223,8 +225,6 @@ def _traces(mark: Mark, panel: Panel, *, dotted: bool, points: int) -> list[dict
                 "marker": {"size": 7, "color": style.value(mark.colour)},
             }
         ]
-    if isinstance(mark, Band):
-        return _band(mark)
     if isinstance(mark, Bars):
         bars: dict[str, Any] = {
             "type": "bar",
@@ -237,47 +237,8 @@ def _traces(mark: Mark, panel: Panel, *, dotted: bool, points: int) -> list[dict
         }
         names, values = [_plain(name) for name in mark.x], _shorts(mark.y)
         bars["x"], bars["y"] = (values, names) if panel.horizontal else (names, values)
-        if mark.labels:
-            bars |= {
-                "text": [_plain(label) for label in mark.labels],
-                "textposition": "auto",
-                "cliponaxis": False,
-            }
         return [bars]
-    if isinstance(mark, Heat):
-        red, green, blue = style.rgb(style.value(mark.colour))
-        return [
-            {
-                "type": "heatmap",
-                "name": _plain(mark.name),
-                "x": _shorts(mark.x),
-                "y": _shorts(mark.y),
-                "z": [_shorts(row) for row in mark.z],
-                "showscale": False,
-                "showlegend": False,
-                "colorscale": [
-                    [0, f"rgba({red},{green},{blue},0)"],
-                    [1, f"rgba({red},{green},{blue},1)"],
-                ],
-            }
-        ]
     raise TypeError(f"{type(mark).__name__} is not drawn by a trace")
-
-
-def _band(mark: Band) -> list[dict[str, Any]]:
-    red, green, blue = style.rgb(style.value(mark.colour))
-    edge = {"type": "scatter", "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    return [
-        {**edge, "x": _shorts(mark.x), "y": _shorts(mark.low), "name": "", "showlegend": False},
-        {
-            **edge,
-            "x": _shorts(mark.x),
-            "y": _shorts(mark.high),
-            "name": _plain(mark.name),
-            "fill": "tonexty",
-            "fillcolor": f"rgba({red},{green},{blue},0.2)",
-        },
-    ]
 
 
 def _shape(mark: Span | Rule, suffix: str, layout: dict[str, Any]) -> None:
@@ -319,6 +280,26 @@ def _shape(mark: Span | Rule, suffix: str, layout: dict[str, Any]) -> None:
         note |= {"xref": f"x{suffix} domain", "yref": f"y{suffix}", "xanchor": "right"}
         note |= {"x": 1, "y": _short(mark.y), "yanchor": "bottom"}
     layout["annotations"].append(note)
+
+
+def _note(mark: Note, panel: Panel, suffix: str) -> dict[str, Any]:
+    """An annotation; unlike a shape's, its place on a logarithmic axis is the exponent."""
+
+    def place(value: float, axis: Axis) -> float:
+        return _short(math.log10(value) if axis.scale == "log" else value)
+
+    return {
+        "text": _plain(mark.text),
+        "showarrow": False,
+        "font": {"size": 11, "color": style.value(mark.colour)},
+        "xref": f"x{suffix}",
+        "yref": f"y{suffix}",
+        "x": place(mark.x, panel.x),
+        "y": place(mark.y, panel.y),
+        "xanchor": "right" if mark.left else "left",
+        "xshift": -5 if mark.left else 5,
+        "yanchor": "bottom" if mark.left else "middle",  # above the line it stands over
+    }
 
 
 def _shorts(values: tuple[Number, ...]) -> list[Number]:

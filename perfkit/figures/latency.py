@@ -7,16 +7,27 @@ from typing import Final
 
 import pandas as pd
 
-from perfkit.figures.chart import Axis, Chart, Line, Panel, numbers, time_ticks
-from perfkit.figures.multiples import PANELS, highest, lowest
-from perfkit.figures.style import trial_colours
-from perfkit.units import format_duration
+from perfkit.figures.chart import (
+    Axis,
+    Chart,
+    Dash,
+    Line,
+    Mark,
+    Note,
+    Panel,
+    numbers,
+    time_ticks,
+)
+from perfkit.figures.multiples import PANELS, at_least, drawn, highest, lowest
+from perfkit.figures.style import COLOURS, trial_colours
+from perfkit.units import format_count, format_duration, format_percent
 
 __all__ = ["by_percentile", "intended_and_sent"]
 
 _READING: Final = (
     "Each step right leaves a tenth as many jobs; lines end where fewer than ten jobs are left"
 )
+_DASHES: Final[tuple[Dash, ...]] = ("solid", "dash", "dot")
 _TICKS: Final = (
     (0.0, "0"),
     (-math.log10(0.5), "50 %"),
@@ -28,13 +39,21 @@ _TICKS: Final = (
 )
 
 
-def by_percentile(curve: pd.DataFrame, percentiles: pd.DataFrame, names: dict[int, str]) -> Chart:
+def by_percentile(
+    curve: pd.DataFrame,
+    percentiles: pd.DataFrame,
+    names: dict[int, str],
+    windows: pd.DataFrame | None = None,
+) -> Chart:
     """Latency from the intended time, a panel a queue, a line a trial.
+
+    A line that ends because the rest of the jobs was never done says so.
 
     Args:
         curve: ``run.curve(by=("trial", "queue"))``.
         percentiles: ``run.percentiles()``.
         names: ``titles(trials)``.
+        windows: ``windows(trials, run.trial_facts)``; it bounds what is infinite.
     """
     curve = curve[curve["trial"].isin(list(names))]
     reading = f"{_READING}; the scale of time is logarithmic."
@@ -44,17 +63,29 @@ def by_percentile(curve: pd.DataFrame, percentiles: pd.DataFrame, names: dict[in
             reading=reading,
             empty="Latency needs finished jobs; the accounting below says where they are.",
         )
-    colours = dict(zip(names, trial_colours(len(names)), strict=True))
+    styles = {
+        trial: (colour, _DASHES[place // COLOURS % len(_DASHES)])
+        for place, (trial, colour) in enumerate(zip(names, trial_colours(len(names)), strict=True))
+    }
     panels = []
     for queue in curve["queue"].astype(str).unique():
         mine = curve[curve["queue"].astype(str) == queue]
-        lines = tuple(
-            _line(names[trial], mine[mine["trial"] == trial], colours[trial])
-            for trial in names
-            if (mine["trial"] == trial).any()
-        )
-        panels.append(_panel(queue, lines, curve))
-    return Chart(title=_finding(percentiles, names), reading=reading, panels=tuple(panels))
+        shares = _undone(percentiles[percentiles["queue"].astype(str) == queue])
+        marks: list[Mark] = []
+        for trial in names:
+            if len(rows := mine[mine["trial"] == trial]):
+                line = _line(names[trial], rows, *styles[trial])
+                share = shares.get(trial, math.nan)
+                part = (
+                    "the rest"
+                    if math.isnan(share)
+                    else format_percent(share, 0 if share >= 0.01 else 1)
+                )
+                marks += [line, *_end(line, f"{part} never finished", curve)]
+        panels.append(_panel(queue, tuple(marks), curve))
+    return Chart(
+        title=_finding(percentiles, names, curve, windows), reading=reading, panels=tuple(panels)
+    )
 
 
 def intended_and_sent(
@@ -77,19 +108,16 @@ def intended_and_sent(
             reading=reading,
             empty="Latency needs finished jobs; the accounting below says where they are.",
         )
+    shown = [trial for trial in names if (latency["trial"] == trial).any()]
     panels = []
-    for trial, name in names.items():
+    for trial in shown[:PANELS]:
         mine, sent = latency[latency["trial"] == trial], response[response["trial"] == trial]
-        if len(mine):
-            lines = (
-                _line("from intended", mine, "blue"),
-                _line("from sent", sent, "orange", dashed=True),
-            )
-            panels.append(_panel(name, lines, latency))
+        line = _line("from intended", mine, "blue")
+        end = _end(line, "the rest never finished", latency)
+        marks: tuple[Mark, ...] = (line, _line("from sent", sent, "orange", "dash"), *end)
+        panels.append(_panel(names[trial], marks, latency))
     return Chart(
-        title=_gap(latency, response),
-        reading=reading,
-        panels=tuple(panels[:PANELS]),
+        title=_gap(latency, response), reading=reading + drawn(len(shown)), panels=tuple(panels)
     )
 
 
@@ -111,18 +139,43 @@ def _finite(curve: pd.DataFrame) -> bool:
     return not curve.empty and any(math.isfinite(value) for value in curve["value_ns"])
 
 
-def _line(name: str, rows: pd.DataFrame, colour: str, *, dashed: bool = False) -> Line:
+def _undone(percentiles: pd.DataFrame) -> dict[int, float]:
+    """Share of a queue's jobs that were never done, by trial."""
+    return {
+        int(trial): float(unfinished) / float(n)
+        for trial, n, unfinished in zip(
+            percentiles["trial"], percentiles["n"], percentiles["unfinished"], strict=True
+        )
+        if n > 0
+    }
+
+
+def _nines(quantile: float) -> float:
+    return -math.log10(max(1e-9, 1 - quantile))
+
+
+def _line(name: str, rows: pd.DataFrame, colour: str, dash: Dash = "solid") -> Line:
     return Line(
         name=name,
-        x=tuple(-math.log10(max(1e-9, 1 - float(q))) for q in rows["quantile"]),
+        x=tuple(_nines(float(q)) for q in rows["quantile"]),
         y=numbers(rows["value_ns"], 1e-6),
         colour=colour,
-        dash="dash" if dashed else "solid",
+        dash=dash,
     )
 
 
-def _panel(title: str, lines: tuple[Line, ...], curve: pd.DataFrame) -> Panel:
-    last = -math.log10(max(1e-9, 1 - float(curve["quantile"].max())))
+def _end(line: Line, why: str, curve: pd.DataFrame) -> tuple[Note, ...]:
+    """Why a line ends early, at its last value; nothing where it goes as far as the grid."""
+    known = [place for place, value in enumerate(line.y) if value is not None]
+    if not known or known[-1] == len(line.y) - 1:
+        return ()
+    x, y = line.x[known[-1]], line.y[known[-1]] or 0.0
+    middle = _nines(float(curve["quantile"].max())) / 2
+    return (Note(x=x, y=y, text=why, colour=line.colour, left=x > middle),)
+
+
+def _panel(title: str, marks: tuple[Mark, ...], curve: pd.DataFrame) -> Panel:
+    last = _nines(float(curve["quantile"].max()))
     return Panel(
         title=title,
         x=Axis(
@@ -130,20 +183,29 @@ def _panel(title: str, lines: tuple[Line, ...], curve: pd.DataFrame) -> Panel:
             ticks=tuple(tick for tick in _TICKS if tick[0] <= last + 0.05),
         ),
         y=Axis(title="latency", scale="log", ticks=time_ticks(numbers(curve["value_ns"], 1e-6))),
-        marks=lines,
+        marks=marks,
     )
 
 
-def _finding(percentiles: pd.DataFrame, names: dict[int, str]) -> str:
+def _finding(
+    percentiles: pd.DataFrame,
+    names: dict[int, str],
+    curve: pd.DataFrame,
+    windows: pd.DataFrame | None,
+) -> str:
     known = percentiles[percentiles["trial"].isin(list(names)) & percentiles["p95_ns"].notna()]
     if known.empty:
         return "Too few jobs finished for a percentile"
     slow, fast = highest(known, "p95_ns"), lowest(known, "p95_ns")
 
     def words(row: pd.Series) -> str:
-        trial = f", {names[int(row['trial'])]}" if len(names) > 1 else ""
-        value = float(row["p95_ns"])
-        shown = format_duration(value) if math.isfinite(value) else "beyond the end of the trial"
-        return f"{shown} ({row['queue']}{trial})"
+        trial = int(row["trial"])
+        same = curve[(curve["trial"] == trial) & (curve["queue"].astype(str) == str(row["queue"]))]
+        seen = same["value_ns"][same["value_ns"].map(math.isfinite)].max()
+        shown = at_least(
+            float(row["p95_ns"]), trial, windows, 0.0 if math.isnan(seen) else float(seen)
+        )
+        where = f", {names[trial]}" if len(names) > 1 else ""
+        return f"{shown} ({row['queue']}{where}, n {format_count(float(row['n']))})"
 
     return f"P95 is {words(slow)}" if len(known) == 1 else f"P95 is {words(fast)} to {words(slow)}"

@@ -1,15 +1,23 @@
-"""Load: what was offered, and what came of it."""
+"""Load: what was asked for, what came due, and what came of it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import pandas as pd
 
 from perfkit.figures.chart import Axis, Chart, Line, Panel, numbers
-from perfkit.figures.multiples import each, span
+from perfkit.figures.multiples import drawn, each, sound, span
 from perfkit.figures.style import FLOWS
 from perfkit.units import format_rate
 
-__all__ = ["throughput"]
+__all__ = ["CLOSED", "TIME", "load_line", "offered", "throughput"]
+
+CLOSED: Final = (
+    "In a closed model a slow reply delays the requests after it, so the load gives way to the"
+    " stack and latency leaves out the wait of requests that were never made."
+)
 
 _FLOWS = (
     ("offered", "intended_per_s", "dash"),
@@ -22,7 +30,7 @@ TIME = Axis(title="seconds since load began")
 def throughput(
     timeline: pd.DataFrame, trials: pd.DataFrame, windows: pd.DataFrame | None = None
 ) -> Chart:
-    """Jobs offered and done in each second, a panel a trial.
+    """Jobs that came due and jobs done in each second, a panel a trial.
 
     Args:
         timeline: ``across(trials, run.timeline)``.
@@ -40,10 +48,11 @@ def throughput(
         lines = tuple(
             Line(
                 name=name,
-                x=tuple(part.rows["at_s"].astype(float)),
-                y=numbers(part.rows[column]),
+                x=_ended(tuple(part.rows["at_s"].astype(float))),
+                y=(*(rates := numbers(part.rows[column])), rates[-1]),
                 colour=FLOWS[name],
                 dash="dash" if dash == "dash" else "dot" if dash == "dot" else "solid",
+                step=True,  # a rate holds for the whole of its second
             )
             for name, column, dash in _FLOWS
             if name != "failed" or part.rows[column].fillna(0).gt(0).any()
@@ -56,24 +65,79 @@ def throughput(
                 marks=(*span(windows, part.trial), *lines),
             )
         )
+    reading += drawn(timeline["trial"].nunique())
     return Chart(title=title, reading=reading, panels=tuple(panels))
+
+
+def _ended(starts: tuple[float, ...]) -> tuple[float, ...]:
+    """Starts of steps of one length, and the end of the last, which else had no length."""
+    return (*starts, starts[-1] + (starts[1] - starts[0] if len(starts) > 1 else 1.0))
+
+
+def offered(row: Any) -> str:
+    """The load that was asked for; in a closed model it is the most that users would make.
+
+    Args:
+        row: a row of ``run.trials()``.
+    """
+    rate = format_rate(float(row["offered_per_s"]))
+    return f"≤ {rate}" if row["model"] == "closed" else rate
+
+
+def load_line(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) -> str:
+    """Model, users, and the load asked for beside the one that came due, in a sentence.
+
+    Args:
+        trials: ``run.trials()``.
+        facts: ``run.trial_facts``.
+    """
+    kinds: dict[str, list[float]] = {}
+    for _, row in trials.iterrows():
+        rate = format_rate(float(row["offered_per_s"]))
+        if row["model"] == "closed":
+            users = facts(int(row["trial"])).get("users")
+            kind = f"closed model, {users or 'unknown'} users, at most {rate}"
+        else:
+            kind = f"open model, {rate} offered"
+        kinds.setdefault(kind, []).append(float(row["due_per_s"]))
+    said = [f"{kind}, {_range(due)} came due" for kind, due in kinds.items()]
+    if not said:
+        return "Load: none."
+    more = f" {CLOSED}" if (trials["model"] == "closed").any() else ""
+    return f"Load: {'; '.join(said)}.{more}"
+
+
+def _range(rates: list[float]) -> str:
+    least, most = format_rate(min(rates)), format_rate(max(rates))
+    return least if least == most else f"{least} to {most}"
 
 
 def _finding(trials: pd.DataFrame) -> str:
     if trials.empty:
         return "No trial was measured"
-    trials = trials[trials["offered_per_s"] > 0]
-    if trials.empty:
-        return "No load was offered"
-    short = trials[trials["saturated"].astype(bool)]
-    row = (short if len(short) else trials).sort_values("throughput_per_s").iloc[0]
-    done, offered = format_rate(row["throughput_per_s"]), format_rate(row["offered_per_s"])
+    known, rest = sound(trials)
+    if known.empty:
+        return f"No trial to judge by{rest}" if rest else "No load was offered"
+    several = len(known) > 1 or bool(rest)
+    count = {state: int((known["state"] == state).sum()) for state in ("carried", "undecided")}
+    short = known[known["state"] == "saturated"]
     if len(short) == 0:
-        which = "Every trial keeps" if len(trials) > 1 else "The stack keeps"
-        least, most = trials["offered_per_s"].min(), trials["offered_per_s"].max()
-        loads = offered if least == most else f"{format_rate(least)} to {format_rate(most)}"
-        return f"{which} up with the offered load of {loads}"
-    who = f"{row['label']} finishes" if len(trials) > 1 else "The stack finishes"
-    rest = len(trials) - len(short)
-    more = f"; {rest} of {len(trials)} trials keep up" if rest else ""
-    return f"{who} {done} of the {offered} offered{more}"
+        due = f"the {_range(list(known['due_per_s']))} that came due"
+        if count["undecided"]:
+            who = f"{count['undecided']} of {len(known)} trials" if several else "the stack"
+            verb = "keeps" if count["undecided"] == 1 else "keep"
+            return f"Not decided whether {who} {verb} up with {due}{rest}"
+        who = f"{len(known)} trials keep" if rest else "Every trial keeps"
+        return f"{who if len(known) > 1 else _one(known, several, 'keeps')} up with {due}{rest}"
+    row = short.assign(part=short["throughput_per_s"] / short["due_per_s"])
+    row = row.sort_values("part").iloc[:1]
+    done, due = (
+        format_rate(float(row[name].iloc[0])) for name in ("throughput_per_s", "due_per_s")
+    )
+    more = f"; {count['carried']} of {len(known)} trials keep up" if count["carried"] else ""
+    more += f"; {count['undecided']} undecided" if count["undecided"] else ""
+    return f"{_one(row, several, 'finishes')} {done} of the {due} that came due{more}{rest}"
+
+
+def _one(row: pd.DataFrame, named: bool, verb: str) -> str:
+    return f"{row['title'].iloc[0] if named else 'The stack'} {verb}"

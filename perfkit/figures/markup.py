@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from perfkit.figures.chart import Band, Bars, Chart, Line, Number, Panel, Points, Table
+from perfkit.figures.chart import Bars, Chart, Line, Number, Panel, Points, Table
 
 __all__ = ["Block", "figure", "table", "text"]
 
@@ -75,7 +75,7 @@ def table(shown: Table, *, css: str = "pk-table", marks: Sequence[str] = ()) -> 
 
 
 def _is_numeric(cell: str) -> bool:
-    return cell in ("", "–", "∞", "n/a") or cell.lstrip("-+≥ ")[:1].isdigit()
+    return cell in ("", "–", "∞", "-∞", "n/a") or cell.lstrip("-+≤≥ ")[:1].isdigit()
 
 
 def _table_of(panels: tuple[Panel, ...]) -> Table:
@@ -87,11 +87,10 @@ def _table_of(panels: tuple[Panel, ...]) -> Table:
     for panel in panels:
         by_x: dict[Any, dict[str, str]] = {}
         for mark in panel.marks:
-            if isinstance(mark, Line | Points | Bars | Band):
-                values = mark.high if isinstance(mark, Band) else mark.y
+            if isinstance(mark, Line | Points | Bars):
                 if mark.name not in names:
                     names.append(mark.name)
-                for x, y in zip(mark.x, values, strict=True):
+                for x, y in zip(mark.x, mark.y, strict=True):
                     by_x.setdefault(x, {})[mark.name] = _cell(y)
         labels = dict(panel.x.ticks)
         total += len(by_x)

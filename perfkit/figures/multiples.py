@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,25 +11,51 @@ import numpy as np
 import pandas as pd
 
 from perfkit.figures.chart import Span
+from perfkit.units import format_duration
 
-__all__ = ["PANELS", "across", "each", "highest", "inside", "lowest", "span", "titles", "windows"]
+__all__ = [
+    "PANELS",
+    "across",
+    "at_least",
+    "drawn",
+    "each",
+    "highest",
+    "inside",
+    "lowest",
+    "sound",
+    "span",
+    "titles",
+    "windows",
+]
 
 PANELS: Final = 12
 """More trials than this are not drawn side by side; their figures are in the tables."""
 
 
 def titles(trials: pd.DataFrame) -> dict[int, str]:
-    """A name for each trial of ``run.trials()``: its axes, with scenario or repeat where needed."""
-    several = trials["scenario"].nunique() > 1
-    repeated = bool((trials["repetition"] > 0).any())
-    named: dict[int, str] = {}
-    for row in trials.itertuples():
-        scenario, label = str(row.scenario), str(row.label)
-        words = f"{scenario} {label}" if several and label != scenario else label or scenario
-        if repeated:
-            words += f", repeat {int(str(row.repetition)) + 1}"
-        named[int(str(row.trial))] = words
-    return named
+    """The name of each trial of ``run.trials()``, different for any two of them."""
+    return {
+        int(trial): str(title)
+        for trial, title in zip(trials["trial"], trials["title"], strict=True)
+    }
+
+
+def sound(trials: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The trials that findings may rest on, and words for those that they may not.
+
+    Not those that were cut short, whose figures are INVALID, or in which nothing came due. The
+    words begin with "; " and are empty where all are sound.
+    """
+    trials = trials[trials["state"] != "idle"]
+    kept = (trials["status"] != "INVALID") & (trials["state"] != "partial")
+    left = len(trials) - int(kept.sum())
+    of = f"; {left} of {len(trials)} trials {'is' if left == 1 else 'are'} cut short or invalid"
+    return trials[kept], of if left else ""
+
+
+def drawn(count: int) -> str:
+    """What to add to a reading line when only some of the ``count`` trials have a panel."""
+    return f" {PANELS} of {count} trials are drawn; the tables have all." if count > PANELS else ""
 
 
 def across(trials: pd.DataFrame, read: Callable[[int], pd.DataFrame]) -> pd.DataFrame:
@@ -54,18 +81,38 @@ def across(trials: pd.DataFrame, read: Callable[[int], pd.DataFrame]) -> pd.Data
 def windows(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) -> pd.DataFrame:
     """Where the measured window lies: ``windows(run.trials(), run.trial_facts)``.
 
-    Columns: trial, start_s, end_s; seconds since load began. A trial that never got
-    there is absent.
+    Columns: trial, start_s, end_s, over_s (end of the drain); seconds since load began. A trial
+    that never got there is absent.
     """
     rows = []
     for trial in trials["trial"]:
         instants = facts(int(trial)).get("instants_ns") or {}
-        began, start, end = (
-            instants.get(name) for name in ("load_start", "window_start", "window_end")
-        )
+        names = ("load_start", "window_start", "window_end", "drain_end")
+        began, start, end, over = (instants.get(name) for name in names)
         if began is not None and start is not None and end is not None:
-            rows.append((int(trial), (start - began) / 1e9, (end - began) / 1e9))
-    return pd.DataFrame(rows, columns=["trial", "start_s", "end_s"])
+            over = end if over is None else over
+            places = ((place - began) / 1e9 for place in (start, end, over))
+            rows.append((int(trial), *places))
+    return pd.DataFrame(rows, columns=["trial", "start_s", "end_s", "over_s"])
+
+
+def at_least(value_ns: float, trial: int, shaded: pd.DataFrame | None, seen_ns: float = 0.0) -> str:
+    """A latency in words; for one that is infinite, what is known of it: "≥ 12.0 s".
+
+    A job that was never done had waited at least from the end of the window to that of the drain.
+
+    Args:
+        value_ns: a percentile of the trial, +infinity where it fell on a job that was never done.
+        trial: whose it is.
+        shaded: from `windows`.
+        seen_ns: the largest finite latency of the same jobs; the percentile is no smaller.
+    """
+    if not math.isinf(value_ns):
+        return format_duration(value_ns)
+    bound_ns = seen_ns
+    if shaded is not None and (mine := shaded[shaded["trial"] == trial]).size:
+        bound_ns = max(bound_ns, 1e9 * float((mine["over_s"] - mine["end_s"]).iloc[0]))
+    return f"≥ {format_duration(bound_ns)}" if bound_ns > 0 else "∞"
 
 
 @dataclass(frozen=True, slots=True)

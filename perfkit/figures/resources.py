@@ -6,7 +6,7 @@ import pandas as pd
 
 from perfkit.figures.chart import Axis, Bars, Chart, Line, Panel, numbers
 from perfkit.figures.load import TIME
-from perfkit.figures.multiples import each, highest, inside, span
+from perfkit.figures.multiples import drawn, each, highest, inside, span
 from perfkit.figures.style import ROLES, palette
 from perfkit.units import format_count
 
@@ -54,7 +54,10 @@ def cpu(resources: pd.DataFrame, cpus: int | None = None) -> Chart:
 
 def memory(resources: pd.DataFrame) -> Chart:
     """Largest anonymous memory of a role's processes together; a bar group a trial."""
-    reading = "Anonymous resident memory: what a process would cost on a machine of its own."
+    reading = (
+        "Anonymous resident memory, the largest reading of each process; what forked processes"
+        " share counts in each of them."
+    )
     rows = _processes(resources)
     rows = rows[rows["rss_anon_max_bytes"].notna()]
     if rows.empty:
@@ -103,7 +106,7 @@ def cpu_over_time(timeline: pd.DataFrame, windows: pd.DataFrame | None = None) -
     )
     if timeline.empty:
         return Chart(title="No process was sampled", reading=reading, empty=_NONE)
-    timeline = timeline.assign(role=[_role(str(process)) for process in timeline["process"]])
+    reading += drawn(timeline["trial"].nunique())
     colours = _colours(timeline)
     panels = []
     for part in each(timeline):
@@ -149,11 +152,6 @@ def _processes(resources: pd.DataFrame) -> pd.DataFrame:
             columns=["trial", "title", "role", "process", "cpu_share", "rss_anon_max_bytes"]
         )
     return resources[resources["role"].astype(str) != "host"]
-
-
-def _role(process: str) -> str:
-    head, _, tail = process.rpartition("-")
-    return head if head and tail.isdigit() else process
 
 
 def _colours(frame: pd.DataFrame) -> dict[str, str]:

@@ -1,47 +1,63 @@
 """Scaling: throughput, latency and efficiency against the number of workers.
 
-Where every trial has as many workers, trials stand beside each other by name instead.
+Trials are compared only with those of their scenario that differ in nothing but the number of
+workers; such a family is a line. Where every trial has as many workers, trials stand beside each
+other by name instead.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pandas as pd
 
-from perfkit.figures.chart import Axis, Chart, Line, Mark, Panel, Points, Rule, numbers, time_ticks
-from perfkit.figures.multiples import highest, lowest, titles
+from perfkit.figures.chart import (
+    Axis,
+    Chart,
+    Line,
+    Mark,
+    Panel,
+    Points,
+    Rule,
+    Table,
+    numbers,
+    time_ticks,
+)
+from perfkit.figures.multiples import PANELS, at_least, highest, lowest, sound, titles
 from perfkit.figures.style import PERCENTILES, trial_colours
-from perfkit.units import format_duration, format_rate
+from perfkit.units import format_count, format_ms, format_rate
 
 __all__ = ["against_workers", "latency_against_workers"]
 
 _ONE: Final = "Sweep the number of workers to see how the stack scales."
+_CLAUSES: Final = 4
+_WORKERS: Final = "workers="
 
 
 def against_workers(trials: pd.DataFrame) -> Chart:
-    """Throughput and efficiency against workers, a line a scenario.
+    """Throughput and efficiency against workers, a line a family.
 
     Args:
         trials: ``run.trials()``.
     """
     reading = (
         "Throughput: jobs finished a second; dashed is the load offered. Efficiency: throughput of"
-        " one worker, relative to the trial with the fewest. Where a trial keeps up, the offered"
-        " load limits both, not the workers."
+        " one worker, relative to the trial with the fewest of the same line; it is left out where"
+        " the offered load was the limit, not the workers."
     )
     if len(trials) < 2:
         return Chart(title="One trial: nothing to compare", reading=reading, empty=_ONE)
     placed, x = _placed(trials)
-    offered = sorted({float(value) for value in trials["offered_per_s"].dropna() if value > 0})
-    rate: list[Mark] = [
-        Rule(y=level, label=f"offered {format_rate(level)}") for level in offered[:3]
-    ]
+    loads = sorted({float(value) for value in trials["offered_per_s"].dropna() if value > 0})
+    rate: list[Mark] = [Rule(y=level, label=f"offered {format_rate(level)}") for level in loads[:3]]
     efficiency: list[Mark] = []
-    for scenario, colour in _scenarios(trials).items():
-        mine = placed[placed["scenario"].astype(str) == scenario]
-        rate += _series(mine, "throughput_per_s", scenario, colour)
-        efficiency += _series(mine, "efficiency", scenario, colour, scale=100.0)
+    families = list(_families(placed))
+    for family, colour in zip(families, trial_colours(len(families)), strict=True):
+        name = family.name or family.scenario
+        rate += _series(family.rows, "throughput_per_s", name, colour)
+        efficiency += _series(family.rows, "efficiency", name, colour, scale=100.0)
     return Chart(
         title=_finding(trials),
         reading=reading,
@@ -53,11 +69,16 @@ def against_workers(trials: pd.DataFrame) -> Chart:
     )
 
 
-def latency_against_workers(trials: pd.DataFrame) -> Chart:
-    """P50, P95 and P99 of latency against workers, a panel a scenario; arguments as above."""
+def latency_against_workers(trials: pd.DataFrame, windows: pd.DataFrame | None = None) -> Chart:
+    """P50, P95 and P99 of latency against workers, a panel a family.
+
+    Args:
+        trials: ``run.trials()``.
+        windows: ``windows(trials, run.trial_facts)``; it bounds what is infinite.
+    """
     reading = (
-        "From the intended time, over all queues; the scale of time is logarithmic."
-        " A saturated trial's latency grows with the length of the run."
+        f"From the intended time, over all queues and {_counts(trials)} jobs a trial; the scale of"
+        " time is logarithmic. A saturated trial's latency grows with the length of the run."
     )
     if trials.empty:
         return Chart(title="No trial was measured", reading=reading, empty=_ONE)
@@ -66,26 +87,56 @@ def latency_against_workers(trials: pd.DataFrame) -> Chart:
         value for name in PERCENTILES for value in numbers(trials[f"{name}_ns"], 1e-6)
     )
     panels = []
-    scenarios = _scenarios(trials)
-    for scenario in scenarios:
-        mine = placed[placed["scenario"].astype(str) == scenario]
+    families = list(_families(placed))
+    for family in families[:PANELS]:
         marks: list[Mark] = []
         for name, colour in PERCENTILES.items():
-            marks += _series(mine, f"{name}_ns", name.upper(), colour, scale=1e-6)
+            marks += _series(family.rows, f"{name}_ns", name.upper(), colour, scale=1e-6)
         panels.append(
             Panel(
-                title=scenario if len(scenarios) > 1 else "",
+                title=family.name,
                 x=x,
                 y=Axis(title="latency", scale="log", ticks=ticks),
                 marks=tuple(marks),
             )
         )
-    return Chart(title=_latency_finding(trials), reading=reading, panels=tuple(panels))
+    if len(families) > PANELS:
+        reading += f" {PANELS} of {len(families)} lines are drawn; the table has all."
+    return Chart(
+        title=_latency_finding(trials, windows),
+        reading=reading,
+        panels=tuple(panels),
+        table=_table(trials),
+    )
 
 
-def _scenarios(trials: pd.DataFrame) -> dict[str, str]:
-    names = [str(name) for name in trials["scenario"].unique()]
-    return dict(zip(names, trial_colours(len(names)), strict=True))
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """Trials that differ in the number of workers, and in repetition, alone."""
+
+    scenario: str
+    name: str  # empty where there is only one
+    rows: pd.DataFrame
+
+
+def _families(trials: pd.DataFrame) -> Iterator[_Family]:
+    others = [_others(row["label"], row["scenario"]) for _, row in trials.iterrows()]
+    keyed = trials.assign(others=others)
+    # Trials alike in workers are told apart by place, so one line holds them all.
+    alike = trials["workers"].nunique() == 1 and len(trials) > 1
+    keys = ["scenario"] if alike else ["scenario", "others"]
+    several = keyed["scenario"].nunique() > 1
+    grouped = list(keyed.groupby(keys, sort=False))
+    for key, rows in grouped:
+        parts = [str(key[0])] if several else []
+        parts += [str(each) for each in key[1:] if each]
+        yield _Family(str(key[0]), ", ".join(parts) if len(grouped) > 1 else "", rows)
+
+
+def _others(label: object, scenario: object) -> str:
+    """A trial's label without its number of workers: all its other axes."""
+    words = [word for word in str(label).split(" ") if not word.startswith(_WORKERS)]
+    return "" if str(label) == str(scenario) else " ".join(words)
 
 
 def _placed(trials: pd.DataFrame) -> tuple[pd.DataFrame, Axis]:
@@ -116,41 +167,97 @@ def _series(
 
 
 def _finding(trials: pd.DataFrame) -> str:
-    loaded = trials[trials["offered_per_s"] > 0]
-    if loaded.empty:
-        return "No load was offered"
-    keeps = loaded[~loaded["saturated"].astype(bool)]
-    if keeps.empty:
-        best = highest(loaded, "throughput_per_s")
-        return (
-            f"No trial carries its offered load; the most is"
-            f" {format_rate(float(best['throughput_per_s']))} with {_workers(best)}"
-        )
-    if trials["workers"].nunique() == 1:
-        return f"{len(keeps)} of {len(loaded)} trials carry their offered load"
-    fewest = keeps.sort_values(["workers", "offered_per_s"]).iloc[0]
-    of = f"{fewest['scenario']}: " if trials["scenario"].nunique() > 1 else ""
-    verb = "carries" if int(fewest["workers"]) == 1 else "carry"
-    return f"{of}{_workers(fewest)} {verb} {format_rate(float(fewest['offered_per_s']))}"
-
-
-def _latency_finding(trials: pd.DataFrame) -> str:
-    known = trials[trials["p95_ns"].notna() & (trials["p95_ns"] != float("inf"))]
+    known, rest = sound(trials)
     if known.empty:
-        return "No trial finished enough of its jobs for a P95"
-    names = titles(trials)
-    alike = trials["workers"].nunique() == 1 and len(trials) > 1
+        return f"No trial to judge by{rest}" if rest else "No load was offered"
+    families = list(_families(known))
+    if known["workers"].nunique() == 1 or len(families) > _CLAUSES:
+        keeps = int((known["state"] == "carried").sum())
+        return f"{keeps} of {len(known)} trials carry their offered load{rest}"
+    clauses = [
+        f"{family.name}: {_clause(family.rows)}" if family.name else _clause(family.rows)
+        for family in families
+    ]
+    said = "; ".join(clauses)
+    return f"{said if families[0].name else said[:1].upper() + said[1:]}{rest}"
+
+
+def _clause(rows: pd.DataFrame) -> str:
+    """What one family says: the fewest workers of which every repetition carried the load."""
+    best = highest(rows, "throughput_per_s")
+    most = f"{format_rate(float(best['throughput_per_s']))} with {_workers(int(best['workers']))}"
+    if (rows["model"] == "closed").any():
+        return f"users get the most, {most}"
+    load = _loads(rows)
+    states = rows.groupby("workers")["state"].agg(lambda each: set(each) == {"carried"})
+    repeats = rows.groupby("workers").size()
+    carrying = [int(str(count)) for count, carries in states.items() if carries]
+    if carrying:
+        fewest = min(carrying)
+        verb = "carries" if fewest == 1 else "carry"
+        times = int(repeats.loc[fewest])
+        each = f" in each of {times} repetitions" if times > 1 else ""
+        return f"{_workers(fewest)} {verb} {load}{each}"
+    if (rows["state"] == "carried").any():
+        return f"no number of workers carries {load} in every repetition; the most is {most}"
+    if (rows["state"] == "undecided").any():
+        return f"not decided whether {load} is carried; the most is {most}"
+    return f"no number of workers carries {load}; the most is {most}"
+
+
+def _loads(rows: pd.DataFrame) -> str:
+    least, most = (format_rate(float(rows["offered_per_s"].agg(of))) for of in ("min", "max"))
+    return least if least == most else f"{least} to {most}"
+
+
+def _latency_finding(trials: pd.DataFrame, windows: pd.DataFrame | None) -> str:
+    known, rest = sound(trials)
+    known = known[known["p95_ns"].notna()]
+    if known.empty:
+        return f"No trial finished enough of its jobs for a P95{rest}"
+    families = list(_families(known))
+    if len(families) > _CLAUSES:
+        return f"P95 of latency for {len(families)} ways to set the stack up{rest}"
 
     def words(row: pd.Series) -> str:
-        who = f"({names[int(row['trial'])]})" if alike else f"with {_workers(row)}"
-        return f"{format_duration(float(row['p95_ns']))} {who}"
+        value = at_least(float(row["p95_ns"]), int(row["trial"]), windows)
+        return f"{value} ({row['title']})"
 
-    slow, fast = highest(known, "p95_ns"), lowest(known, "p95_ns")
-    if len(known) == 1:
-        return f"P95 is {words(slow)}"
-    return f"P95 goes from {words(slow)} to {words(fast)}"
+    clauses = []
+    for family in families:
+        rows = family.rows
+        # A P95 that fell on a job that was never done is the slowest there is.
+        slow, fast = highest(rows, "p95_ns"), lowest(rows, "p95_ns")
+        said = f"from {words(slow)} to {words(fast)}" if len(rows) > 1 else words(slow)
+        clauses.append(f"{family.name}: {said}" if family.name else said)
+    if len(clauses) == 1:
+        return f"P95 {'goes' if len(families[0].rows) > 1 else 'is'} {clauses[0]}{rest}"
+    return f"P95 {'; '.join(clauses)}{rest}"
 
 
-def _workers(row: pd.Series) -> str:
-    count = int(row["workers"])
+def _counts(trials: pd.DataFrame) -> str:
+    if trials.empty:
+        return "0"
+    least, most = (format_count(float(trials["n"].agg(of))) for of in ("min", "max"))
+    return least if least == most else f"{least} to {most}"
+
+
+def _table(trials: pd.DataFrame) -> Table:
+    rows = [
+        (
+            str(row["title"]),
+            format_count(float(row["workers"])),
+            format_count(float(row["n"])),
+            *(format_ms(float(row[f"{name}_ns"])) for name in PERCENTILES),
+        )
+        for _, row in trials.iterrows()
+    ]
+    return Table(
+        columns=("trial", "workers", "n", *(f"{name.upper()} ms" for name in PERCENTILES)),
+        rows=tuple(rows),
+        note="∞: the percentile falls on a job that was never done",
+    )
+
+
+def _workers(count: int) -> str:
     return f"{count} worker" if count == 1 else f"{count} workers"

@@ -28,11 +28,14 @@ table.pk-table{border-collapse:collapse;margin:6px 0 4px;font-variant-numeric:ta
 .pk-table th,.pk-table td{padding:4px 12px 4px 0;border:0;border-bottom:1px solid var(--pk-grid);
  text-align:left;vertical-align:top;background:none;white-space:nowrap}
 .pk-wrap td:last-child{white-space:normal;overflow-wrap:anywhere}
-.pk-table th{font-weight:600;color:var(--pk-muted);font-size:13px;
+.pk-table th{font-weight:600;color:var(--pk-muted);font-size:13px;white-space:normal;
+ vertical-align:bottom;
  border-bottom-color:var(--pk-rule)}
 .pk-table .num{text-align:right}
 .pk-table tr.bad td{color:var(--pk-bad)}
 .pk-table tr.bad td:first-child{font-weight:700}
+.pk-table tr.broken td{color:var(--pk-broken)}
+.pk-table tr.broken td:first-child{font-weight:700}
 .pk-table tr.unsure td{color:var(--pk-unsure)}
 .pk-table tr.zero td{color:var(--pk-muted)}
 .pk-table tr.total td{font-weight:600}

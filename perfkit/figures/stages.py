@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from perfkit.figures.chart import Axis, Bars, Chart, Panel, numbers
-from perfkit.figures.multiples import PANELS, highest
+from perfkit.figures.multiples import PANELS, drawn, highest
 from perfkit.figures.style import STAGES, palette
 from perfkit.units import format_duration, format_percent
 
@@ -30,14 +30,14 @@ def breakdown(stages: pd.DataFrame, names: dict[int, str]) -> Chart:
             reading=reading,
             empty="The stages of a job are known when it has finished.",
         )
+    reading += drawn(stages["trial"].nunique())
     order = [str(stage) for stage in stages["stage"].unique()]
     free = iter(palette(len(order)))
     colours = {stage: STAGES.get(stage) or next(free) for stage in order}
     panels = []
-    for trial, name in list(names.items())[:PANELS]:
+    shown = [trial for trial in names if (stages["trial"] == trial).any()]
+    for trial in shown[:PANELS]:
         mine = stages[stages["trial"] == trial]
-        if mine.empty:
-            continue
         marks = tuple(
             Bars(
                 name=stage,
@@ -50,7 +50,7 @@ def breakdown(stages: pd.DataFrame, names: dict[int, str]) -> Chart:
         )
         panels.append(
             Panel(
-                title=f"{name}: {format_duration(_mean(mine))}",
+                title=f"{names[trial]}: {format_duration(_mean(mine))}",
                 x=Axis(title="", scale="category"),
                 y=Axis(title="mean, ms", zero=True),
                 marks=marks,

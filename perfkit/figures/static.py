@@ -21,11 +21,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from perfkit.figures import style
 from perfkit.figures.chart import (
     Axis,
-    Band,
     Bars,
     Chart,
-    Heat,
     Line,
+    Note,
     Number,
     Panel,
     Points,
@@ -123,7 +122,7 @@ def _panel(panel: Panel, axes: Axes, handles: dict[str, Any], chart: Chart) -> N
     series = [mark for mark in panel.marks if isinstance(mark, Bars)]
     for mark in panel.marks:
         artist = _mark(mark, panel, axes, series, stacked, chart)
-        if artist is not None and not isinstance(mark, Span | Rule):
+        if artist is not None and not isinstance(mark, Span | Rule | Note):
             handles.setdefault(mark.name, artist)
     if panel.horizontal and not axes.yaxis_inverted():
         axes.invert_yaxis()
@@ -178,19 +177,8 @@ def _mark(
             markersize=5,
         )
         return dots
-    if isinstance(mark, Band):
-        return axes.fill_between(
-            mark.x,
-            _gaps(mark.low),
-            _gaps(mark.high),
-            color=style.value(mark.colour),
-            alpha=0.2,
-            linewidth=0,
-        )
     if isinstance(mark, Bars):
         return _bars(mark, panel, axes, series, stacked)
-    if isinstance(mark, Heat):
-        return _heat(mark, axes)
     if isinstance(mark, Span):
         axes.axvspan(mark.start, mark.end, color=style.value("window"), linewidth=0, zorder=0)
         axes.text(
@@ -213,6 +201,17 @@ def _mark(
             ha="right",
             fontsize=8,
             color=style.value("muted"),
+        )
+    if isinstance(mark, Note):
+        axes.annotate(
+            mark.text,
+            (mark.x, mark.y),
+            xytext=(-4 if mark.left else 4, 0),
+            textcoords="offset points",
+            va="bottom" if mark.left else "center",
+            ha="right" if mark.left else "left",
+            fontsize=8,
+            color=style.value(mark.colour),
         )
     return None
 
@@ -241,32 +240,7 @@ def _bars(
     else:
         drawn = axes.bar(places, sizes, width=thickness, bottom=base, linewidth=0.8, **colour)
         axes.set_xticks(range(len(names)), names)
-    if mark.labels:
-        axes.bar_label(
-            drawn,
-            labels=list(mark.labels),
-            label_type="center" if panel.bars == "stack" else "edge",
-            fontsize=8,
-            padding=0 if panel.bars == "stack" else 2,
-            color=style.value("paper" if panel.bars == "stack" else "ink"),
-        )
     return drawn
-
-
-def _heat(mark: Heat, axes: Axes) -> Any:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    colours = LinearSegmentedColormap.from_list(
-        "perfkit", [style.value("paper"), style.value(mark.colour)]
-    )
-    axes.pcolormesh(
-        mark.x,
-        mark.y,
-        [_gaps(row) for row in mark.z],
-        cmap=colours,
-        shading="nearest",
-        rasterized=True,
-    )
 
 
 def _gaps(values: tuple[Number, ...]) -> list[float]:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 __all__ = [
+    "COLOURS",
     "DARK",
     "FLOWS",
     "FONT",
@@ -19,13 +20,11 @@ __all__ = [
     "PERCENTILES",
     "ROLES",
     "STAGES",
-    "STATUSES",
     "Theme",
     "css_variables",
     "dark_of_light",
     "palette",
     "queue_colours",
-    "rgb",
     "trial_colours",
     "value",
 ]
@@ -98,11 +97,8 @@ DARK: Final = Theme(
 STAGES: Final = MappingProxyType(
     {
         "client lag": "grey",
-        "send lag": "grey",
         "blocked": "olive",
-        "accept": "sky",
         "ingest": "sky",
-        "enqueue": "sky",
         "broker dwell": "blue",
         "prefetch wait": "orange",
         "service": "green",
@@ -126,8 +122,6 @@ ROLES: Final = MappingProxyType(
 FLOWS: Final = MappingProxyType(
     {
         "offered": "grey",
-        "sent": "sky",
-        "accepted": "blue",
         "done": "green",
         "failed": "bad",
     }
@@ -135,14 +129,14 @@ FLOWS: Final = MappingProxyType(
 
 PERCENTILES: Final = MappingProxyType({"p50": "sky", "p95": "blue", "p99": "vermilion"})
 
-STATUSES: Final = MappingProxyType(
-    {"PASS": "good", "FAIL": "bad", "INCONCLUSIVE": "unsure", "INVALID": "broken"}
-)
-
 _KNOWN_QUEUES = MappingProxyType(
     {"payments": "blue", "notifications": "orange", "webhooks": "green"}
 )
 _SERIES = ("blue", "orange", "green", "vermilion", "sky", "pink", "olive", "grey")
+
+
+COLOURS: Final = len(_SERIES)
+"""More series than this repeat a colour and need a dash."""
 
 
 def palette(count: int) -> tuple[str, ...]:
@@ -174,11 +168,6 @@ def value(token: str, theme: Theme = LIGHT) -> str:
         KeyError: for a token that does not exist.
     """
     return theme.colours[token]
-
-
-def rgb(colour: str) -> tuple[int, int, int]:
-    """Red, green and blue of ``#rrggbb``, each 0 to 255."""
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 def css_variables(theme: Theme) -> str:

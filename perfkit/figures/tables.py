@@ -1,14 +1,15 @@
-"""Tables: thresholds, accounting, trials, percentiles. Texts come from outside and are escaped."""
+"""Tables: thresholds, trials, percentiles. Texts come from outside and are escaped."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from perfkit.figures.chart import Table
+from perfkit.figures.load import offered
 from perfkit.figures.markup import Block, table, text
 from perfkit.figures.multiples import titles
 from perfkit.units import (
@@ -20,61 +21,51 @@ from perfkit.units import (
 )
 
 if TYPE_CHECKING:
-    from perfkit.verdict import Accounting, ThresholdResult, Verdict
+    from perfkit.verdict import ThresholdResult
 
-__all__ = ["accounting", "percentiles", "thresholds", "trials", "trials_table"]
+__all__ = ["marks", "percentiles", "thresholds", "trials", "trials_table"]
 
-_STATES: Final = ("missed", "not judged", "holds")
+# What became of a target, the worst first, and how its row looks.
+_STATES: Final = {"missed": "bad", "not observed": "unsure", "not judged": "unsure", "holds": ""}
 _OBSERVED: Final = "observed, not inferred"
-_HEALTHY: Final = frozenset({"planned", "sent", "accepted", "done"})
-_ALARMING: Final = frozenset({"lost", "unexplained"})
-_MEANING: Final = {
-    "planned": "requests that came due",
-    "sent": "of these, sent",
-    "dropped": "of these, not sent: the cap of requests in flight was reached",
-    "late": "sent more than 10 ms after they were intended",
-    "blocked": "waited for a connection",
-    "accepted": "answered 2xx",
-    "refused": "answered with another status",
-    "errored": "no whole reply",
-    "done": "finished and acknowledged",
-    "done_unacked": "finished, acknowledgement lost",
-    "dead": "gave up after the last retry",
-    "pending": "still waiting in a list",
-    "stranded": "only in an acknowledgement set",
-    "lost": "gone, and the mechanism is known",
-    "unexplained": "gone, without explanation",
-    "phantom": "ran although the client saw an error",
-    "duplicated": "one attempt started or finished more than once",
-    "redelivered": "delivered more than once",
-    "ambiguous": "no answer and no known id",
-}
+_STATUS_MARKS: Final = {"FAIL": "bad", "INVALID": "broken", "INCONCLUSIVE": "unsure"}
+_CALM: Final = frozenset({"carried", "idle"})
 
 
-def trials(frame: pd.DataFrame, verdict: Verdict) -> Block:
-    """One row a trial: load, throughput, latency, efficiency, backlog, state."""
-    shown = trials_table(frame, verdict, full=True)
-    marks = ["unsure" if each.saturated else "" for each in verdict.trials]
-    return _block(shown, marks)
+def trials(frame: pd.DataFrame) -> Block:
+    """One row a trial: load, throughput, latency, efficiency, backlog, state.
+
+    Args:
+        frame: ``run.trials()``.
+    """
+    return _block(trials_table(frame, full=True), marks(frame))
 
 
-def trials_table(frame: pd.DataFrame, verdict: Verdict, *, full: bool = False) -> Table:
+def marks(frame: pd.DataFrame) -> list[str]:
+    """A CSS class for each row of ``run.trials()``, by the worst that is said of it."""
+    return [
+        _STATUS_MARKS.get(str(status)) or ("" if state in _CALM else "unsure")
+        for status, state in zip(frame["status"], frame["state"], strict=True)
+    ]
+
+
+def trials_table(frame: pd.DataFrame, *, full: bool = False) -> Table:
     """The rows of `trials`; ``full`` adds efficiency, added latency and CPU per job."""
     names = titles(frame)
-    states = {each.trial: each for each in verdict.trials}
-    columns = ["trial", "state", "workers", "offered", "achieved", "P50 ms", "P95 ms", "P99 ms"]
+    columns = ["trial", "state", "workers", "offered", "came due", "achieved", "n"]
+    columns += ["P50 ms", "P95 ms", "P99 ms"]
     if full:
         columns += ["efficiency", "added P95 ms", "backlog", "CPU ms/job"]
     rows = []
     for _, row in frame.iterrows():
-        state = states.get(int(row["trial"]))
-        word = "" if state is None else "saturated" if state.saturated else state.status.lower()
         cells = [
             names[int(row["trial"])],
-            word,
+            f"{str(row['status']).lower()}, {row['state']}",
             format_count(float(row["workers"])),
-            format_rate(float(row["offered_per_s"])),
+            offered(row),
+            format_rate(float(row["due_per_s"])),
             format_rate(float(row["throughput_per_s"])),
+            format_count(float(row["n"])),
             *(format_ms(float(row[f"{name}_ns"])) for name in ("p50", "p95", "p99")),
         ]
         if full:
@@ -87,18 +78,24 @@ def trials_table(frame: pd.DataFrame, verdict: Verdict, *, full: bool = False) -
             ]
         rows.append(tuple(cells))
     note = (
-        "Latency is from the intended time, over all queues; added is latency without the gateway's"
-        " own time. Backlog: jobs not yet started when the window ended. CPU: of the workers."
+        "Latency is from the intended time, over the n requests of the window and all queues; added"
+        " is latency without the gateway's own time. Backlog: jobs not yet started when the window"
+        " ended. CPU: of the workers. Efficiency: n/a where the offered load was the limit."
     )
     return Table(columns=tuple(columns), rows=tuple(rows), note=note if full else "")
 
 
-def thresholds(results: Sequence[ThresholdResult]) -> Block:
-    """Target, observed value with its n, margin, and whether it holds; misses first."""
+def thresholds(results: Sequence[ThresholdResult], names: Mapping[int, str]) -> Block:
+    """Target, observed value with its n, margin, and whether it holds; misses first.
+
+    Args:
+        results: ``run.thresholds()``.
+        names: ``titles(trials)``.
+    """
     if not results:
         sentence = "No thresholds were set: what follows was observed, nothing was judged by it."
         return Block(html=f'<p class="pk-empty">{text(sentence)}</p>', plain=sentence)
-    ordered = sorted(results, key=lambda result: _STATES.index(_state(result)))
+    ordered = sorted(results, key=lambda result: list(_STATES).index(_state(result)))
     several = len({result.trial for result in results}) > 1
     rows = []
     for result in ordered:
@@ -107,77 +104,27 @@ def thresholds(results: Sequence[ThresholdResult]) -> Block:
             _state(result),
             target,
             _value(result.metric, float(result.observed)),
-            _share(result.margin),
+            _margin(float(result.margin)),
             format_count(float(result.n)),
             "" if result.note == _OBSERVED else result.note,
         )
-        rows.append((*cells[:1], str(result.label), *cells[1:]) if several else cells)
+        name = names.get(result.trial, f"trial {result.trial}")
+        rows.append((*cells[:1], name, *cells[1:]) if several else cells)
     columns = ("", "target", "observed", "margin", "n", "note")
     shown = Table(
         columns=(*columns[:1], "trial", *columns[1:]) if several else columns,
         rows=tuple(rows),
         note="Observed, not inferred: one trial is one observation.",
     )
-    css = {"missed": "bad", "not judged": "unsure", "holds": ""}
-    return _block(shown, [css[_state(result)] for result in ordered])
+    return _block(shown, [_STATES[_state(result)] for result in ordered])
 
 
 def _state(result: ThresholdResult) -> str:
     if result.note.endswith("not judged"):
         return "not judged"
-    return "holds" if result.holds else "missed"
-
-
-def accounting(counted: Accounting) -> Block:
-    """Every planned request in exactly one class, and the identities that prove it."""
-    counts = counted.counts()
-    present = [name for name, count in counts.items() if count or name in _HEALTHY]
-    rows = tuple(
-        (name.replace("_", " "), format_count(counts[name]), _MEANING.get(name, ""))
-        for name in present
-    )
-    marks = [
-        "" if name in _HEALTHY else "bad" if name in _ALARMING else "unsure" for name in present
-    ]
-    none = ", ".join(name.replace("_", " ") for name in counts if name not in present)
-    identities = list(counted.identities())
-    proof = Table(
-        columns=("", "identity", "left", "right"),
-        rows=tuple(
-            (
-                "balanced" if holds else "BROKEN",
-                said,
-                format_count(left),
-                format_count(right),
-            )
-            for said, left, right, holds in identities
-        ),
-    )
-    classes = Table(
-        columns=("class", "requests", "meaning"),
-        rows=rows,
-        note=f"None at all: {none}." if none else "",
-    )
-    broken = sum(not holds for _, _, _, holds in identities)
-    sentence = (
-        "The books balance: every accepted job is in exactly one class."
-        if not broken
-        else f"The books do not balance: {broken} of {len(identities)} identities are broken."
-    )
-    examples = "".join(
-        f'<details class="pk-more"><summary>ids: {text(name.replace("_", " "))}'
-        f"</summary><p>{text(', '.join(ids))}</p></details>"
-        for name, ids in counted.ids.items()
-        if ids
-    )
-    html = (
-        f'<p class="pk-finding"><strong>{text(sentence)}</strong></p>'
-        f"{table(proof, marks=['' if holds else 'bad' for _, _, _, holds in identities])}"
-        f"{table(classes, marks=marks)}"
-        f"{examples}"
-    )
-    plain = "\n".join([sentence, *(f"{name}: {count}" for name, count in counts.items() if count)])
-    return Block(html=html, plain=plain)
+    if result.holds:
+        return "holds"
+    return "not observed" if math.isnan(result.observed) else "missed"
 
 
 def percentiles(frame: pd.DataFrame, names: dict[int, str]) -> Block:
@@ -218,8 +165,10 @@ def _fixed(value: float) -> str:
     return "n/a" if math.isnan(value) else f"{value:.2f}"
 
 
-def _share(value: float | None) -> str:
-    return "n/a" if value is None else format_percent(float(value))
+def _margin(share: float) -> str:
+    if math.isinf(share):
+        return "∞" if share > 0 else "-∞"
+    return format_percent(share)
 
 
 def _value(metric: str, observed: float) -> str:

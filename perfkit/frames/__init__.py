@@ -7,8 +7,9 @@ where there is none and +infinity where the job did not finish. ``at_s`` is seco
 of load. The *cohort* is what was intended inside the window.
 """
 
-from perfkit.frames.costs import resource_timeline, resources, slot_use
+from perfkit.frames.costs import HostUse, host_use, resource_timeline, resources, slot_use
 from perfkit.frames.distribution import curve, percentiles
+from perfkit.frames.naming import Arm, arms, titles
 from perfkit.frames.rows import calls, deliveries, jobs, leftovers, requests, samples
 from perfkit.frames.session import Session, session
 from perfkit.frames.staging import STAGES, stages
@@ -17,11 +18,15 @@ from perfkit.frames.timelines import backlog, timeline, waiting
 
 __all__ = [
     "STAGES",
+    "Arm",
+    "HostUse",
     "Session",
+    "arms",
     "backlog",
     "calls",
     "curve",
     "deliveries",
+    "host_use",
     "jobs",
     "leftovers",
     "percentiles",
@@ -33,6 +38,7 @@ __all__ = [
     "slot_use",
     "stages",
     "timeline",
+    "titles",
     "trials",
     "waiting",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import pandas as pd
 from perfkit.frames.session import Session, session
 from perfkit.store import StoredRun, TrialFacts
 
-__all__ = ["resource_timeline", "resources", "slot_use"]
+__all__ = ["HostUse", "host_use", "resource_timeline", "resources", "slot_use"]
 
 _MOST_POINTS: Final = 600
 _COLUMNS: Final = (
@@ -30,8 +30,9 @@ _OTHER: Final = {"redis.cpu_ns": "redis", "host.cpu_busy_ns": "host"}
 def resources(run: StoredRun, trial: int) -> pd.DataFrame:
     """What each process used in the window, one row per process, Redis, and the host.
 
-    Columns: process, role, cpu_share (cores, on average), cpu_ms_per_job (by jobs done in the
-    window), rss_anon_max_bytes (Redis: memory it accounts, where it is not ours),
+    Columns: process, role, cpu_share (cores, on average), cpu_ms_per_job (by what the role does
+    in the window: of the generator by requests sent, of ingest by requests accepted, else by jobs
+    done), rss_anon_max_bytes (Redis: memory it accounts, where it is not ours),
     run_queue_wait_share (share of the window it wanted a core and had none; summed over threads).
     NaN where it was not sampled.
     """
@@ -43,19 +44,21 @@ def resources(run: StoredRun, trial: int) -> pd.DataFrame:
                 cpu[name] = next(iter(found.values()))
         rss = _largest(sql, "process.rss_anon_bytes", facts)
         memory = _largest(sql, "redis.memory_bytes", facts)
-        done = _done_in_window(sql)
+        done = _units(sql)
     rows = []
     for name in sorted(cpu, key=lambda each: (each == "host", each)):
         used_ns = _used(*cpu[name], facts)
         waited_ns = _used(*wait[name], facts) if name in wait else math.nan
         whole_ns = facts.instants.window_s * 1e9
+        role = facts.role(name)
+        units = done.get(role, done[""])
         largest = rss.get(name, memory.get("", math.nan) if name == "redis" else math.nan)
         rows.append(
             (
                 name,
-                facts.role(name),
+                role,
                 used_ns / whole_ns,
-                used_ns / 1e6 / done if done else math.nan,
+                used_ns / 1e6 / units if units else math.nan,
                 largest,
                 waited_ns / whole_ns,
             )
@@ -68,10 +71,11 @@ def resources(run: StoredRun, trial: int) -> pd.DataFrame:
 def resource_timeline(run: StoredRun, trial: int) -> pd.DataFrame:
     """CPU of each process over time, at most 600 points each.
 
-    Columns: at_s (end of the stretch), process, cpu_share (cores, on average since the point
-    before).
+    Columns: at_s (end of the stretch), process, role, cpu_share (cores, on average since the
+    point before).
     """
-    load_start = run.facts(trial).instants.load_start
+    facts = run.facts(trial)
+    load_start = facts.instants.load_start
     with session(run, trial) as sql:
         cpu = _series(sql, "process.cpu_ns")
         for metric, name in _OTHER.items():
@@ -88,12 +92,14 @@ def resource_timeline(run: StoredRun, trial: int) -> pd.DataFrame:
                 {
                     "at_s": (at[1:][kept] - load_start) / 1e9,
                     "process": name,
+                    "role": facts.role(name),
                     "cpu_share": np.diff(total)[kept] / np.diff(at)[kept],
                 }
             )
         )
     if not parts:
-        return pd.DataFrame({"at_s": [], "process": [], "cpu_share": []}).astype({"process": "str"})
+        empty = pd.DataFrame({"at_s": [], "process": [], "role": [], "cpu_share": []})
+        return empty.astype({"process": "str", "role": "str"})
     return pd.concat(parts, ignore_index=True)
 
 
@@ -136,8 +142,36 @@ def _largest(sql: Session, metric: str, facts: TrialFacts) -> dict[str, float]:
     )
 
 
-def _done_in_window(sql: Session) -> int:
-    return int(sql.rows("select count(*) from job where done_in_window")[0][0])
+def _units(sql: Session) -> dict[str, int]:
+    """What each role did in the window, in its own unit; "" for all that is not named."""
+    done, accepted, sent = sql.rows("""
+        select count(*) filter (done_in_window),
+               count(*) filter (accepted and done_ns >= window_start and done_ns < window_end),
+               count(*) filter (sent_ns >= window_start and sent_ns < window_end)
+        from job join facts using (trial)
+    """)[0]
+    return {"": done, "ingest": accepted, "generator": sent}
+
+
+class HostUse(NamedTuple):
+    """How the cores of the host were used in the window, as shares of all cores; NaN unknown."""
+
+    cpus: float
+    busy: float
+    stolen: float  # by other machines on the same iron
+
+
+def host_use(run: StoredRun, trial: int) -> HostUse:
+    """Cores of the host, and the shares of them that were busy and that were stolen."""
+    facts = run.facts(trial)
+    cpus = float(run.manifest.get("host", {}).get("cpus") or math.nan)
+    whole_ns = cpus * facts.instants.window_s * 1e9
+    with session(run, trial) as sql:
+        found = [_series(sql, metric) for metric in ("host.cpu_busy_ns", "host.cpu_steal_ns")]
+    busy, stolen = (
+        _used(*next(iter(each.values())), facts) / whole_ns if each else math.nan for each in found
+    )
+    return HostUse(cpus, busy, stolen)
 
 
 def slot_use(run: StoredRun, trial: int) -> float:

@@ -1,11 +1,14 @@
 """Where the time of a job went: stages that add up to its latency.
 
-    intended    sent     enqueued   fetched    started   finished
-       |---------|----------|----------|----------|----------|      first attempt
-       client lag   ingest  broker dwell  prefetch   service
-                                          wait
-                                                             |-------|--...   next attempt
-                                                              retry backoff
+    intended             sent     enqueued   fetched    started   finished
+       |----------|--------|----------|----------|----------|----------|      first attempt
+       client lag  blocked   ingest  broker dwell  prefetch   service
+                                                   wait
+                                                                      |-------|--...  next attempt
+                                                                       retry backoff
+
+Blocked is the wait for a connection: none is free while the ingest is slow to answer, so it is the
+system's doing; client lag is the generator's.
 
 Some of these stamps come from different processes, and two of them may stand in either order (an
 ingest may enqueue before the generator notes that it has sent). Each boundary is therefore the
@@ -25,6 +28,7 @@ __all__ = ["STAGES", "stages"]
 
 STAGES: Final = (
     "client lag",
+    "blocked",
     "ingest",
     "broker dwell",
     "prefetch wait",
@@ -39,7 +43,7 @@ STAGES: Final = (
 _CHAIN: Final = """
     with ended as (
         select m.*, j.label, j.queue as job_queue, j.seq, j.intended_ns,
-               coalesce(j.sent_ns, j.intended_ns) as sent_ns, j.latency_ns,
+               coalesce(j.sent_ns, j.intended_ns) as sent_ns, j.blocked_ns, j.latency_ns,
                m.outcome = 'done' and m.finished_ns = j.finished_ns as decides
         from jobs m
         join job j on j.trial = m.trial and j.job_id = m.job_id
@@ -55,13 +59,19 @@ _CHAIN: Final = """
     ), b0 as (
         select *, before_ns is null as is_first,
                coalesce(before_ns, greatest(intended_ns, sent_ns)) as begin_ns from chained
-    ), b1 as (select *, greatest(begin_ns, enqueued_ns) as b_enqueued from b0),
+    ), b1 as (
+        select *, greatest(begin_ns, enqueued_ns) as b_enqueued,
+               least(blocked_ns, begin_ns - intended_ns) as waited_ns
+        from b0
+    ),
     b2 as (select *, greatest(b_enqueued, coalesce(fetched_ns, started_ns)) as b_fetched from b1),
     b3 as (select *, greatest(b_fetched, started_ns) as b_started from b2),
     b4 as (select *, greatest(b_started, finished_ns) as b_finished from b3),
     staged as (
         select trial, label, job_queue, seq, any_value(latency_ns) as latency_ns,
-               sum(case when is_first then begin_ns - intended_ns else 0 end) as "client lag",
+               sum(case when is_first then begin_ns - intended_ns - waited_ns else 0 end)
+                   as "client lag",
+               sum(case when is_first then waited_ns else 0 end) as "blocked",
                sum(case when is_first then b_enqueued - begin_ns else 0 end) as "ingest",
                sum(b_fetched - b_enqueued) as "broker dwell",
                sum(b_started - b_fetched) as "prefetch wait",

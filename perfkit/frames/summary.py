@@ -10,6 +10,7 @@ import pandas as pd
 
 from perfkit.frames.costs import resources
 from perfkit.frames.distribution import percentiles
+from perfkit.frames.naming import arms, titles
 from perfkit.frames.session import session
 from perfkit.frames.timelines import waiting
 from perfkit.store import StoredRun, TrialFacts
@@ -22,8 +23,10 @@ _COLUMNS: Final = (
     "slots",
     "model",
     "offered_per_s",
+    "due_per_s",
     "throughput_per_s",
     "done_share",
+    "n",
     "p50_ns",
     "p95_ns",
     "p99_ns",
@@ -43,24 +46,30 @@ _COLUMNS: Final = (
 def trials(run: StoredRun) -> pd.DataFrame:
     """One row per trial that has data.
 
-    Columns: trial, label, scenario, repetition; one per axis under its short name; workers
-    (processes), threads (of each worker; missing where pools differ), slots; model,
-    offered_per_s; throughput_per_s (jobs done in the window, by the window); done_share (of what
-    was intended in the window); p50_ns p95_ns p99_ns (latency) and added_p50_ns ... (over all
-    queues); backlog_end (jobs enqueued and not started at the end of the window); efficiency
-    (throughput per worker, relative to the trials of this scenario with the fewest workers);
-    workers_, ingest_, redis_cpu_ms_per_job; generator_cpu_share (cores); send_lag_p99_ns.
+    Columns: trial, label, title (see `titles`), scenario, repetition; one per axis under its short
+    name; workers (processes), threads (of each worker; missing where pools differ), slots; model,
+    offered_per_s (asked for), due_per_s (requests intended in the window, by the window);
+    throughput_per_s (jobs done in the window, by the window); done_share (of what was intended in
+    the window); n (requests of the cohort); p50_ns p95_ns p99_ns (latency) and added_p50_ns ...
+    (over all queues); backlog_end (jobs enqueued and not started at the end of the window);
+    efficiency (throughput per worker, relative to the whole trials with the fewest workers among
+    those of the same scenario and the same other axes); workers_, ingest_, redis_cpu_ms_per_job
+    (see `resources`); generator_cpu_share (cores); send_lag_p99_ns.
 
-    Whether a trial is saturated is a verdict: `perfkit.verdict.trials` adds that column.
+    Whether a trial is saturated is a verdict: `perfkit.verdict.trials` adds that column, and
+    blanks the efficiency of trials that the load limited and not their workers.
     """
     facts = [run.facts(trial) for trial in run.trials]
-    measured = pd.DataFrame([_measured(run, each) for each in facts])
+    names_of = titles(run)
+    measured = pd.DataFrame(
+        [{"title": names_of[each.trial], **_measured(run, each)} for each in facts]
+    )
     axes = list(dict.fromkeys(key for each in facts for key in each.axes))
     short = {key: key.rpartition(".")[2] for key in axes}
     names = {
         key: name if list(short.values()).count(name) == 1 else key for key, name in short.items()
     }
-    first = ["trial", "label", "scenario", "repetition"]
+    first = ["trial", "label", "title", "scenario", "repetition"]
     extra = [name for name in names.values() if name not in _COLUMNS]
     if not facts:
         return pd.DataFrame(columns=[*first, *_COLUMNS])
@@ -71,7 +80,7 @@ def trials(run: StoredRun) -> pd.DataFrame:
         found = percentiles(run, by=("trial",), value=value).set_index("trial")
         for p in ("p50_ns", "p95_ns", "p99_ns"):
             measured[prefix + p] = measured["trial"].map(found[p]).astype("float64")
-    measured["efficiency"] = list(_efficiency(measured))
+    measured["efficiency"] = list(_efficiency(run, measured))
     return measured[[*first, *extra, *_COLUMNS]]
 
 
@@ -102,8 +111,10 @@ def _measured(run: StoredRun, facts: TrialFacts) -> dict[str, Any]:
         "slots": facts.slots,
         "model": facts.model,
         "offered_per_s": facts.offered_per_s,
+        "due_per_s": planned / facts.instants.window_s,
         "throughput_per_s": finished / facts.instants.window_s,
         "done_share": done / planned if planned else math.nan,
+        "n": planned,
         "backlog_end": float(at_end["waiting"].iloc[-1]),
         "workers_cpu_ms_per_job": per_job.get("worker", math.nan),
         "ingest_cpu_ms_per_job": per_job.get("ingest", math.nan),
@@ -112,11 +123,14 @@ def _measured(run: StoredRun, facts: TrialFacts) -> dict[str, Any]:
     }
 
 
-def _efficiency(measured: pd.DataFrame) -> Iterator[float]:
+def _efficiency(run: StoredRun, measured: pd.DataFrame) -> Iterator[float]:
     each_does = measured["throughput_per_s"] / measured["workers"].where(measured["workers"] > 0)
-    for scenario, own in zip(measured["scenario"], each_does, strict=True):
-        # A trial without load tells nothing of what a worker does.
-        same = (measured["scenario"] == scenario) & (measured["throughput_per_s"] > 0)
+    arm_of = measured["trial"].map({trial: repr(arm) for trial, arm in arms(run).items()})
+    # A trial without load, or cut short, tells nothing of what a worker does.
+    whole = measured["trial"].map(lambda trial: run.facts(trial).outcome == "complete")
+    known = whole & (measured["throughput_per_s"] > 0)
+    for arm, own, counts in zip(arm_of, each_does, known, strict=True):
+        same = known & (arm_of == arm)
         fewest = measured.loc[same, "workers"].min()
         base = each_does[same & (measured["workers"] == fewest)].mean()
-        yield own / base if base else math.nan
+        yield own / base if counts and base else math.nan

@@ -109,8 +109,12 @@ def backlog(run: StoredRun, trial: int) -> pd.DataFrame:
         )
 
 
-def waiting(run: StoredRun, trial: int, step_ns: int = 100_000_000) -> pd.DataFrame:
+def waiting(
+    run: StoredRun, trial: int, step_ns: int = 100_000_000, queue: str | None = None
+) -> pd.DataFrame:
     """Messages enqueued and not started, counted from the records, in the window.
+
+    Of one queue, or of all together.
 
     Columns: at_s, waiting. Finer and more exact than the sampled backlog, and it includes what
     workers have fetched ahead; jobs in a retry's backoff are not waiting.
@@ -118,7 +122,8 @@ def waiting(run: StoredRun, trial: int, step_ns: int = 100_000_000) -> pd.DataFr
     with session(run, trial) as sql:
         messages = sql.frame(
             "select min(enqueued_ns) as enqueued_ns, min(started_ns) as started_ns"
-            " from jobs group by trial, redis_message_id"
+            " from jobs where $1 is null or queue = $1 group by trial, redis_message_id",
+            [queue],
         )
     instants = run.facts(trial).instants
     grid = np.arange(instants.window_start, instants.window_end + 1, step_ns, dtype=np.int64)

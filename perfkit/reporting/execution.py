@@ -16,19 +16,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from perfkit.errors import ReportFailed
 from perfkit.paths import checkout
 from perfkit.reporting import document
+from perfkit.reporting.folder import private_folder
 
 __all__ = ["execute", "failure_of"]
 
@@ -95,7 +94,7 @@ def _run(
     cell_limit_s: float,
 ) -> str:
     """The reason for a failure as far as the process tells, or nothing."""
-    with _private_folder() as folder:
+    with private_folder() as folder:
         fits = len(os.fsencode(folder)) + _KERNEL_FILE <= _SOCKET_PATH_MAX
         request = {
             "notebook": str(notebook.absolute()),
@@ -173,12 +172,3 @@ def _environment(folder: Path) -> dict[str, str]:
         paths = [str(tree), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     return environment
-
-
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="perfkit-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

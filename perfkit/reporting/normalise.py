@@ -7,7 +7,6 @@ Strict nbval compares against what this wrote: run it after every change that sh
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from perfkit.errors import PerfkitError
 from perfkit.paths import report_notebook
 from perfkit.reporting import document
 from perfkit.reporting.execution import execute
+from perfkit.reporting.folder import private_folder
 
 __all__ = ["main", "normalised", "renew"]
 
@@ -26,8 +26,8 @@ def renew(notebook: Path) -> None:
     Raises:
         ReportFailed: it did not run to its end; the file is not touched.
     """
-    with tempfile.TemporaryDirectory(prefix="perfkit-") as folder:
-        executed = Path(folder) / notebook.name
+    with private_folder() as folder:
+        executed = folder / notebook.name
         execute(notebook, executed)
         document.write(normalised(document.read(executed)), notebook)
 

@@ -8,14 +8,27 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, NamedTuple
 
 from perfkit.frames import Session, session
-from perfkit.store import StoredRun
+from perfkit.store import StoredRun, TrialFacts
 from perfkit.verdict.evidence import DUPLICATED, EVIDENCE, evidence_parameters
 
-__all__ = ["CLASSES", "LATE_NS", "Accounting", "Identity", "accounting"]
+__all__ = ["CLASSES", "LATE_NS", "Accounting", "Counter", "Identity", "accounting"]
 
 LATE_NS: Final = 10_000_000
 CLASSES: Final = ("done", "done_unacked", "dead", "pending", "stranded", "lost", "unexplained")
 _EXAMPLES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A count that somebody else kept, beside what it must equal by the recorded rows.
+
+    After a death it may be more: what a process did last is not always recorded.
+    """
+
+    name: str
+    count: int
+    must_equal: int
+    holds: bool
 
 
 class Identity(NamedTuple):
@@ -51,7 +64,10 @@ class Accounting:
     redelivered: int = 0  # messages that started more than once
     ambiguous: int = 0  # errored, and not known whether the job exists or what became of it
     ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    mechanisms: Mapping[str, int] = field(default_factory=dict)  # how the lost were lost
+    # How the lost were lost, and who holds the stranded.
+    mechanisms: Mapping[str, int] = field(default_factory=dict)
+    counted: Mapping[str, int] = field(default_factory=dict)  # by the generator, where it said
+    counters: tuple[Counter, ...] = ()  # kept by others; none of a trial that was cut short
     spawned: int = 0  # jobs that no request asked for: enqueued by other jobs
 
     def counts(self) -> dict[str, int]:
@@ -59,24 +75,28 @@ class Accounting:
         return {name: getattr(self, name) for name in _COUNTS}
 
     def identities(self) -> list[Identity]:
-        """What must add up."""
+        """What must add up: on the left what the generator counted, on the right its rows.
+
+        The left is of the rows as well where the generator did not say, or was cut short.
+        """
+        said = {**self.counts(), **self.counted}
         whole = sum(getattr(self, name) for name in CLASSES)
         answered = self.accepted + self.refused + self.errored
         return [
-            _identity("planned = sent + dropped", self.planned, self.sent + self.dropped),
-            _identity("sent = accepted + refused + errored", self.sent, answered),
-            _identity(f"accepted = {' + '.join(CLASSES)}", self.accepted, whole),
+            _identity("planned = sent + dropped", said["planned"], self.sent + self.dropped),
+            _identity("sent = accepted + refused + errored", said["sent"], answered),
+            _identity(f"accepted = {' + '.join(CLASSES)}", said["accepted"], whole),
         ]
 
     @property
     def balanced(self) -> bool:
-        """Whether every identity holds."""
-        return all(each.holds for each in self.identities())
+        """Whether every identity holds, every counter agrees, and no job is unexplained."""
+        add_up = all(each.holds for each in self.identities())
+        return add_up and all(each.holds for each in self.counters) and not self.unexplained
 
 
-_COUNTS: Final = tuple(
-    each.name for each in fields(Accounting) if each.name not in ("ids", "mechanisms", "spawned")
-)
+_NOT_COUNTS: Final = ("ids", "mechanisms", "counted", "counters", "spawned")
+_COUNTS: Final = tuple(each.name for each in fields(Accounting) if each.name not in _NOT_COUNTS)
 
 
 def _identity(text: str, left: int, right: int) -> Identity:
@@ -103,9 +123,34 @@ def _sum(parts: list[Accounting]) -> Accounting:
             ids[name] = (*ids.get(name, ()), *examples)[:_EXAMPLES]
         for name, count in part.mechanisms.items():
             mechanisms[name] = mechanisms.get(name, 0) + count
+    # Where a generator did not say, its rows stand for it.
+    known = {name for part in parts for name in part.counted}
     return Accounting(
-        **counts, ids=ids, mechanisms=mechanisms, spawned=sum(part.spawned for part in parts)
+        **counts,
+        ids=ids,
+        mechanisms=mechanisms,
+        counted={
+            name: sum(part.counted.get(name, getattr(part, name)) for part in parts)
+            for name in sorted(known)
+        },
+        counters=tuple(_sum_counters(parts)),
+        spawned=sum(part.spawned for part in parts),
     )
+
+
+def _sum_counters(parts: list[Accounting]) -> Iterator[Counter]:
+    named: dict[str, list[Counter]] = {}
+    for part in parts:
+        for each in part.counters:
+            named.setdefault(each.name, []).append(each)
+    for name, found in named.items():
+        # What one trial has too much does not make up for what another has too little.
+        yield Counter(
+            name,
+            sum(each.count for each in found),
+            sum(each.must_equal for each in found),
+            all(each.holds for each in found),
+        )
 
 
 _REQUESTS: Final = f"""
@@ -156,8 +201,9 @@ def _of_trial(run: StoredRun, trial: int) -> Accounting:
     counts: dict[str, Any] = {}
     ids: dict[str, tuple[str, ...]] = {}
     mechanisms: dict[str, int] = {}
+    facts = run.facts(trial)
     with session(run, trial) as sql:
-        parameters = evidence_parameters(sql, run.facts(trial))
+        parameters = evidence_parameters(sql, facts)
         names = ("planned", "sent", "dropped", "late", "blocked", "accepted", "refused", "errored")
         found = sql.rows(f"with {EVIDENCE} {_REQUESTS}", parameters)[0]
         counts |= dict(zip(names, found, strict=True))
@@ -170,7 +216,51 @@ def _of_trial(run: StoredRun, trial: int) -> Accounting:
                 known = tuple(each for each in examples if each is not None)
                 ids[kind] = (*ids.get(kind, ()), *known)[:_EXAMPLES]
         spawned = int(sql.rows(_SPAWNED)[0][0])
-    return Accounting(**counts, ids=ids, mechanisms=mechanisms, spawned=spawned)
+        counters = tuple(_counters(sql, facts)) if facts.outcome == "complete" else ()
+    said = {name: getattr(facts.generator, name) for name in ("planned", "sent", "accepted")}
+    return Accounting(
+        **counts,
+        ids=ids,
+        mechanisms=mechanisms,
+        counted={
+            name: count
+            for name, count in said.items()
+            if count is not None and facts.outcome == "complete"
+        },
+        counters=counters,
+        spawned=spawned,
+    )
+
+
+# Left what was kept apart, right what the recorder saw. Gateway and ledger: only queues that
+# called at all.
+_COUNTED: Final = """
+    with done as (select distinct key, queue from job where done)
+    select (select count(distinct key) from calls where status < 400),
+           (select count(*) from done where queue in (select queue from calls)),
+           (select count(distinct key) from calls where charged),
+           (select count(*) from calls),
+           (select count(distinct redis_message_id) from leftovers where place = 'dead'),
+           (select count(distinct redis_message_id) from jobs
+            where outcome = 'dead' and acked_ns is not null)
+"""
+
+
+def _counters(sql: Session, facts: TrialFacts) -> Iterator[Counter]:
+    good, done, charged, calls, dead, buried = sql.rows(_COUNTED)[0]
+    more = bool(facts.deaths)
+
+    def compared(name: str, count: int, equals: int) -> Counter:
+        return Counter(name, count, equals, count == equals or (more and count > equals))
+
+    if calls:
+        yield compared("jobs the gateway answered well = jobs recorded as done", good, done)
+    if facts.ledger_entries is not None:
+        name = "charges the ledger kept = jobs the gateway charged"
+        yield compared(name, facts.ledger_entries, charged)
+    yield compared("dead messages Redis held = messages recorded as dead", dead, buried)
+    name = "events the recorder lost = 0"
+    yield Counter(name, facts.lost + facts.corrupt, 0, facts.lost + facts.corrupt == 0)
 
 
 def _grouped(

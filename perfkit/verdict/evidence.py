@@ -5,8 +5,8 @@ Classes are given by positive evidence, in this order; none is a remainder.
     done           a delivery finished it, and the ack of that delivery was answered
     done_unacked   a delivery finished it, and no such ack is known
     dead           its nack was answered, or Redis holds it among the dead
-    pending        Redis holds it in a list: waiting, or delayed by a worker that lives
-    stranded       Redis holds it in an ack set alone, or delayed by a worker that is dead
+    pending        Redis holds it in a list, waiting or delayed
+    stranded       Redis holds it in an ack set alone, of a worker that is dead, or that lived on
     lost           Redis holds its body and no list holds its id; or the application skipped it;
                    or it was enqueued, is gone, and Redis evicted keys or died meanwhile
     unexplained    none of these
@@ -35,8 +35,10 @@ _RECORDED: Final = """
 _LEFT: Final = """
     select job_id,
            bool_or(place = 'dead') as in_dead,
-           bool_or(place = 'list' or (place = 'delayed' and owner_alive is not false)) as in_list,
-           bool_or(place = 'acks' or (place = 'delayed' and owner_alive is false)) as in_acks,
+           bool_or(place in ('list', 'delayed')) as in_list,
+           bool_or(place = 'acks') as in_acks,
+           bool_or(place = 'acks' and owner_alive) as in_living,
+           bool_or(place = 'acks' and not owner_alive) as in_orphaned,
            bool_or(place = 'nowhere') as in_none
     from leftovers group by job_id
 """
@@ -60,7 +62,9 @@ EVIDENCE: Final = f"""
             when finished then 'done_unacked'
             when buried or in_dead then 'dead'
             when in_list then 'pending'
-            when in_acks then 'stranded'
+            when in_orphaned then 'stranded: held by a worker that is dead'
+            when in_living then 'stranded: held by a worker that lived'
+            when in_acks then 'stranded: held by a worker that is not known'
             when in_none then 'lost: no list holds its id'
             when skipped then 'lost: skipped by the application'
             when enqueued_ns is not null and $evicted then 'lost: evicted by Redis'

@@ -24,7 +24,7 @@ from perfkit.units import format_duration, format_percent, format_rate
 from perfkit.verdict.accounting import accounting
 from perfkit.verdict.counters import disagreements
 from perfkit.verdict.lateness import lateness
-from perfkit.verdict.saturation import saturation
+from perfkit.verdict.saturation import Saturation, State, saturation
 from perfkit.verdict.thresholds import ThresholdResult, evaluate_thresholds, thresholds_of
 
 __all__ = ["Status", "TrialVerdict", "Verdict", "judge", "trials"]
@@ -32,6 +32,7 @@ __all__ = ["Status", "TrialVerdict", "Verdict", "judge", "trials"]
 Status = Literal["PASS", "FAIL", "INCONCLUSIVE", "INVALID"]
 
 _WORST_FIRST: Final[tuple[Status, ...]] = ("INVALID", "FAIL", "INCONCLUSIVE", "PASS")
+_RESIDUAL_NS: Final = 1_000
 _OBSERVED: Final = "no thresholds: observed, not inferred"
 
 
@@ -42,8 +43,9 @@ class TrialVerdict:
     trial: int
     label: str
     status: Status
+    state: State
     saturated: bool
-    capacity_per_s: float  # NaN unless saturated
+    capacity_per_s: float  # NaN unless it was pushed to its capacity
     reasons: tuple[str, ...]
 
 
@@ -69,9 +71,9 @@ def judge(run: StoredRun) -> Verdict:
         found.append(("INCONCLUSIVE", f"the run was cut short: {run.manifest.get('reason')}"))
     if not judged:
         found.append(("INCONCLUSIVE", "no trial was measured"))
-    several = len(judged) > 1
+    names = frames.titles(run)
     for each in judged:
-        prefix = f"{each.label or f'trial {each.trial}'}: " if several else ""
+        prefix = f"{names[each.trial]}: " if len(judged) > 1 else ""
         found += [(each.status, prefix + reason) for reason in each.reasons]
     statuses = {status for status, _ in found} | {each.status for each in judged}
     status: Status = next((each for each in _WORST_FIRST if each in statuses), "PASS")
@@ -92,6 +94,14 @@ def _judge_trial(run: StoredRun, trial: int) -> TrialVerdict:
     results = [result for result in evaluate_thresholds(run, trial) if not result.holds]
     failed = [_failure(result) for result in results if not math.isnan(result.observed)]
     unseen = [_failure(result) for result in results if math.isnan(result.observed)]
+    counted = accounting(run, trial)
+    if counted.planned and not counted.done:
+        # Whatever the targets are: a system that did nothing held none of them.
+        failed.insert(
+            0,
+            f"no job was done: of {counted.planned} planned {counted.refused} were refused and "
+            f"{counted.errored} had no answer",
+        )
     status: Status = "PASS"
     reasons: list[str] = []
     if invalid:
@@ -102,25 +112,43 @@ def _judge_trial(run: StoredRun, trial: int) -> TrialVerdict:
         status, reasons = "FAIL", failed + unseen
     elif unseen:
         status, reasons = "INCONCLUSIVE", unseen
-    if state.saturated:
-        reasons.append(
-            f"SATURATED: it does not sustain the offered {format_rate(facts.offered_per_s)}, "
-            f"its capacity is {format_rate(state.throughput_per_s)}: {'; '.join(state.reasons)}"
-        )
-    elif not reasons and thresholds_of(run, trial):
+    elif thresholds_of(run, trial):
         reasons = ["every threshold holds: observed, not inferred"]
+    reasons += _stated(state, facts.offered_per_s)
     return TrialVerdict(
         trial=trial,
         label=facts.label,
         status=status,
+        state=state.state,
         saturated=state.saturated,
         capacity_per_s=state.capacity_per_s,
         reasons=tuple(reasons),
     )
 
 
+def _stated(state: Saturation, offered_per_s: float) -> Iterator[str]:
+    """What else is to be said of a trial's load."""
+    why = "; ".join(state.reasons)
+    if state.pushed:
+        yield (
+            f"SATURATED: it does not sustain the offered {format_rate(offered_per_s)} "
+            f"({format_rate(state.due_per_s)} came due), "
+            f"its capacity is {format_rate(state.capacity_per_s)}: {why}"
+        )
+    elif state.saturated:
+        yield f"SATURATED: {why}"
+    elif state.state == "undecided":
+        yield why
+
+
 def _invalid(run: StoredRun, trial: int) -> Iterator[str]:
     yield from disagreements(run, trial)
+    residual = frames.stages(run, trial)["residual_ns"].max()
+    if residual > _RESIDUAL_NS:
+        yield (
+            "clock or join error: the stages of a job miss its latency by "
+            f"{format_duration(residual)}"
+        )
     if run.facts(trial).outcome != "complete":
         # What was cut off can't be evidence against the instrument.
         return
@@ -159,9 +187,24 @@ def _shown(result: ThresholdResult) -> str:
 
 
 def trials(run: StoredRun) -> pd.DataFrame:
-    """`perfkit.frames.trials` with the column ``saturated`` (bool) after ``backlog_end``."""
+    """`perfkit.frames.trials` with the verdict on each.
+
+    After ``backlog_end``: saturated (bool), state (see `perfkit.verdict.saturation`) and status.
+    The efficiency is NaN where the load, and not the workers, limited the throughput; it is there
+    of saturated trials and of those with the fewest workers, their base.
+    """
     table = frames.trials(run)
-    states = [saturation(run, trial).saturated for trial in run.trials]
+    judged = judge(run).trials
     place = list(table.columns).index("backlog_end") + 1
-    table.insert(place, "saturated", pd.Series(states, index=table.index, dtype="bool"))
+    columns = (
+        ("status", [each.status for each in judged], "str"),
+        ("state", [each.state for each in judged], "str"),
+        ("saturated", [each.saturated for each in judged], "bool"),
+    )
+    for name, values, kind in columns:
+        table.insert(place, name, pd.Series(values, index=table.index, dtype=kind))
+    arm_of = table["trial"].map({trial: repr(arm) for trial, arm in frames.arms(run).items()})
+    known = table["workers"].where(table["efficiency"].notna())
+    is_base = table["workers"] == known.groupby(arm_of).transform("min")
+    table["efficiency"] = table["efficiency"].where(table["saturated"] | is_base)
     return table

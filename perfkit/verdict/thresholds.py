@@ -46,10 +46,14 @@ class ThresholdResult:
 
 
 def thresholds_of(run: StoredRun, trial: int) -> list[Threshold]:
-    """The targets of one trial, the axes applied."""
-    facts = run.facts(trial)
-    document = run.manifest["scenarios"].get(facts.scenario, {}).get("document", {})
-    entries = with_values(document, facts.axes).get("threshold", [])
+    """The targets of one trial, as it was run: with its axes, and all that was set by hand."""
+    document = run.trial_facts(trial).get("document")
+    if document is None:
+        # Simulated runs have only what the manifest says of the scenario's file.
+        facts = run.facts(trial)
+        document = run.manifest["scenarios"].get(facts.scenario, {}).get("document", {})
+        document = with_values(document, facts.axes)
+    entries = document.get("threshold", [])
     return [
         Threshold(metric=each["metric"], expr=each["expr"], queue=each.get("queue"))
         for each in entries
@@ -60,8 +64,9 @@ def evaluate_thresholds(run: StoredRun, trial: int | None = None) -> list[Thresh
     """Judge the observed values of one trial, or of all; nothing is inferred.
 
     Durations are over the cohort, unfinished jobs as +infinity; throughput over the window;
-    ``errors`` is the share of the cohort that was sent and ended without success (refused, no
-    answer, dead, lost); counts are over the whole trial.
+    ``errors`` is the share of what was sent of the cohort whose job was not done by the end of the
+    drain: refused, no answer, dead, lost, but also pending and stranded. A job that was done is no
+    error even if its request got no answer (a phantom). Counts are over the whole trial.
     """
     trials = run.trials if trial is None else (trial,)
     return [result for each in trials for result in _of_trial(run, each)]
@@ -159,8 +164,7 @@ def _errors(sql: Session, parameters: dict[str, Any], target: Threshold) -> tupl
     sent, failed = sql.rows(
         f"""
         with {EVIDENCE}
-        select count(*), count(*) filter (class is null or class = 'dead'
-                                          or starts_with(class, 'lost') or class = 'unexplained')
+        select count(*), count(*) filter (not coalesce(finished, false))
         from classed join job using (trial, seq)
         where job.in_window and not dropped and ($queue is null or classed.queue = $queue)
         """,

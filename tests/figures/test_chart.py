@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from perfkit.figures import (
     Axis,
-    Band,
     Bars,
     Chart,
-    Heat,
     Line,
+    Note,
     Panel,
     Points,
     Rule,
@@ -47,9 +46,9 @@ def line(count: int = 30, name: str = "done", colour: str = "green") -> Line:
 EVERYTHING = [
     one(line(), Span(start=2, end=9, label="measured window"), Rule(y=5, label="offered")),
     one(Points(name="p", x=(1.0, 2.0), y=(3.0, None), colour="blue")),
-    one(Band(name="95 %", x=(1.0, 2.0), low=(1.0, 1.0), high=(2.0, 3.0), colour="blue"), line()),
+    one(line(), Note(x=29, y=29, text="12 % never finished", left=True)),
     one(
-        Bars(name="worker", x=("a", "b"), y=(1.0, 2.0), colour="green", labels=("1", "2")),
+        Bars(name="worker", x=("a", "b"), y=(1.0, 2.0), colour="green"),
         Bars(name="redis", x=("a", "b"), y=(0.5, None), colour="vermilion"),
         x=Axis(title="", scale="category"),
         bars="stack",
@@ -60,7 +59,6 @@ EVERYTHING = [
         bars="stack",
         horizontal=True,
     ),
-    one(Heat(name="jobs", x=(0.0, 1.0), y=(1.0, 2.0), z=((0.0, 3.0), (None, 1.0)), colour="blue")),
     one(line(), y=Axis(title="latency", scale="log", ticks=((1.0, "1 ms"), (10.0, "10 ms")))),
 ]
 
@@ -183,6 +181,18 @@ def test_a_name_appears_once_in_the_legend() -> None:
     assert [trace["showlegend"] for trace in data] == [True, False, False]
 
 
+def test_a_note_stands_at_its_value_on_a_logarithmic_scale_and_in_words() -> None:
+    chart = one(
+        line(),
+        Note(x=2, y=100, text="12 % never finished"),
+        y=Axis(title="latency", scale="log"),
+    )
+    [note] = [each for each in chart.plotly()["layout"]["annotations"] if "never" in each["text"]]
+    assert (note["x"], note["y"]) == (2, 2)  # plotly wants the exponent
+    assert "12 % never finished" in chart.svg()
+    assert "12 % never finished" in chart.alt
+
+
 class _Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -197,7 +207,12 @@ def test_a_hostile_name_stays_text_everywhere() -> None:
         title=HOSTILE,
         x=Axis(title=HOSTILE),
         y=Axis(title=HOSTILE),
-        marks=(line(name=HOSTILE), Span(start=1, end=2, label=HOSTILE), Rule(y=3, label=HOSTILE)),
+        marks=(
+            line(name=HOSTILE),
+            Span(start=1, end=2, label=HOSTILE),
+            Rule(y=3, label=HOSTILE),
+            Note(x=1, y=1, text=HOSTILE),
+        ),
     )
     chart = Chart(title=HOSTILE, reading=HOSTILE, panels=(panel,))
     bundle = chart._repr_mimebundle_()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from perfkit.figures import style
+from perfkit.frames import STAGES
 
 
 def _luminance(colour: str) -> float:
     """WCAG 2.2, relative luminance."""
-    parts = [part / 255 for part in style.rgb(colour)]
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     red, green, blue = (
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
     )
@@ -54,5 +55,9 @@ def test_unknown_queues_take_no_colour_of_a_known_one() -> None:
 
 
 def test_every_meaning_has_a_colour_in_the_theme() -> None:
-    for meanings in (style.STAGES, style.ROLES, style.FLOWS, style.PERCENTILES, style.STATUSES):
+    for meanings in (style.STAGES, style.ROLES, style.FLOWS, style.PERCENTILES):
         assert set(meanings.values()) <= set(style.LIGHT.colours)
+
+
+def test_the_stages_that_have_a_colour_are_those_that_frames_have() -> None:
+    assert tuple(style.STAGES) == STAGES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 
 from perfkit import figures
 from perfkit.figures import Block
+from perfkit.verdict import Counter
 from tests.figures import examples
 
 TRIALS: Any = examples.trials()
@@ -25,7 +28,8 @@ def test_the_first_screen_says_verdict_answer_trials_instrument_and_origin() -> 
         HEADLINE.lines[0],
         HEADLINE.lines[1],
         HEADLINE.lines[2],
-        "<td>saturated</td>",
+        "Load: open model, 200/s offered, 203/s came due.",
+        "<td>pass, saturated</td>",
         "generator 6.0 % of a core, 300 µs a request; send lag P50 110 µs, P99 900 µs, max 3.20 ms",
         "first 20261124-041500-ab12",
     ]
@@ -44,33 +48,104 @@ def test_a_partial_or_simulated_run_says_so_on_the_first_screen() -> None:
 def test_missed_thresholds_come_first() -> None:
     results: Any = [
         examples.Result(),
-        examples.Result(holds=False, observed=6e8, margin=-0.2, label="workers=2"),
+        examples.Result(holds=False, observed=6e8, margin=-0.2, trial=1),
         examples.Result(holds=False, note="the trial was cut short: not judged"),
     ]
-    page = figures.thresholds(results).html
+    page = figures.thresholds(results, {0: "first", 1: "second"}).html
     assert page.index("missed") < page.index("not judged") < page.index("holds")
     assert "<td class=num>600 ms</td>" in page
-    assert "<tr class=bad><td>missed" in page
+    assert "<tr class=bad><td>missed</td><td>second</td>" in page
+
+
+def test_a_target_without_a_value_is_not_called_missed() -> None:
+    results: Any = [
+        examples.Result(
+            holds=False, observed=math.nan, margin=math.nan, n=0, note="there was nothing"
+        )
+    ]
+    page = figures.thresholds(results, {0: "first"}).html
+    assert "<tr class=unsure><td>not observed</td>" in page
+    assert "missed" not in page
+
+
+def test_an_infinite_margin_is_a_sign_and_no_percentage() -> None:
+    results: Any = [examples.Result(holds=False, observed=math.inf, margin=-math.inf)]
+    page = figures.thresholds(results, {0: "first"}).html
+    assert "<td class=num>-∞</td>" in page
+    assert "inf" not in page.replace("inferred", "")
 
 
 def test_no_thresholds_is_a_sentence() -> None:
-    assert "No thresholds were set" in figures.thresholds([]).html
+    assert "No thresholds were set" in figures.thresholds([], {}).html
+
+
+def test_a_state_hides_no_verdict() -> None:
+    frame = TRIALS.assign(
+        status=["FAIL", "INVALID", "INCONCLUSIVE"], state=["saturated", "carried", "partial"]
+    )
+    page = figures.trials(frame).html
+    for css, words in (
+        ("bad", "fail, saturated"),
+        ("broken", "invalid, carried"),
+        ("unsure", "inconclusive, partial"),
+    ):
+        assert re.search(f"<tr class={css}><td>[^<]*</td><td>{words}</td>", page), words
+
+
+def test_percentiles_have_their_n() -> None:
+    for page in (
+        figures.trials(TRIALS).html,
+        figures.first_screen(VERDICT, HEADLINE, TRIALS, examples.manifest(), examples.facts).html,
+    ):
+        assert "<th class=num scope=col>n</th>" in page
+        assert "<td class=num>2\u202f436</td>" in page
 
 
 def test_accounting_proves_its_balance() -> None:
-    counted: Any = examples.Accounting()
-    block = figures.accounting(counted)
+    block = figures.accounting(TRIALS, examples.accounting)
     assert "The books balance" in block.html
-    assert "<td class=num>2\u202f788</td>" in block.html
     assert "None at all: dropped, late" in block.html
     assert "a-1, b-2" in block.html
 
 
+def test_accounting_has_a_column_for_each_trial() -> None:
+    page = figures.accounting(TRIALS, examples.accounting).html
+    cells = "".join(f"<td class=num>{count}</td>" for count in (12, 12, 0, 0))
+    assert f"<td>pending</td>{cells}" in page
+    alone = figures.accounting(TRIALS.iloc[:1], examples.accounting).html
+    assert "<th class=num scope=col>requests</th><th scope=col>meaning</th>" in alone
+
+
+def test_accounting_shows_what_others_counted() -> None:
+    page = figures.accounting(TRIALS, examples.accounting).html
+    assert "<summary>3 independent counters, 3 agree</summary>" in page
+    assert page.count("<td>charges in the ledger</td>") == 3
+
+
+def broken(changed: dict[str, Any]) -> Any:
+    """A reader of books of which the first trial's, and so the sums, are changed."""
+    return lambda trial: examples.accounting(trial, **(changed if trial in (None, 0) else {}))
+
+
 def test_accounting_that_does_not_balance_cries() -> None:
-    counted: Any = examples.Accounting(holds=False)
-    page = figures.accounting(counted).html
-    assert "The books do not balance: 1 of 3 identities are broken." in page
+    page = figures.accounting(TRIALS, broken({"done": 0})).html
+    assert "The books do not balance: 1 of 3 identities is broken." in page
     assert "<tr class=bad><td>BROKEN" in page
+
+
+def test_a_counter_that_disagrees_stands_open() -> None:
+    read = broken({"counters": (Counter("charges in the ledger", 615, 616, False),)})
+    page = figures.accounting(TRIALS, read).html
+    assert "The books do not balance: 1 independent counter disagrees." in page
+    assert page.index("<tr class=bad><td>DISAGREES</td><td>workers=1</td>") < page.index("<details")
+
+
+def test_the_books_do_not_balance_while_a_job_is_unexplained() -> None:
+    read = broken({"pending": 0, "unexplained": 12})
+    said = "The books do not balance: 12 accepted jobs are unexplained"
+    assert f"{said}." in figures.accounting(TRIALS, read).html
+    cut = TRIALS.assign(state="partial")
+    assert f"{said}, all of them in trials cut short." in figures.accounting(cut, read).html
 
 
 def test_unfinished_jobs_show_as_infinite_percentiles() -> None:
@@ -107,6 +182,23 @@ def test_settings_have_a_row_for_each_pool() -> None:
     assert page.count("<tr>") == 3
 
 
+def test_each_trial_says_which_redis_it_had() -> None:
+    def facts(trial: int) -> dict[str, Any]:
+        """Two that ran, with servers that differ, and one that only has what was asked for."""
+        pools = [{"name": "worker", "workers": 1, "threads": 8, "prefetch": 16}]
+        if trial == 2:
+            return {"settings": {"pools": pools}, "document": {"redis": {"profile": "asked"}}}
+        config = {"maxmemory": str(trial), "hz": "10"}
+        redis = {"server": "redis", "version": "8", "profile": f"p{trial}", "config": config}
+        return {"settings": {"pools": pools}, "stack": {"redis": redis}}
+
+    page = figures.settings(TRIALS, facts).html
+    for profile in ("p0", "p1", "asked"):
+        assert f"<td>{profile}</td></tr>" in page
+    assert "<td>maxmemory</td><td class=num>0</td><td class=num>1</td>" in page
+    assert "hz" not in page
+
+
 def _hostile_blocks() -> list[Block]:
     manifest = examples.manifest()
     manifest["command"] = [HOSTILE]
@@ -114,18 +206,19 @@ def _hostile_blocks() -> list[Block]:
     manifest["scenarios"] = {HOSTILE: {"text": HOSTILE, "digest": HOSTILE}}
     manifest["host"] = manifest["host"] | {"cpu_model": HOSTILE}
     manifest["redis"] = manifest["redis"] | {"config": {HOSTILE: HOSTILE}}
-    named = TRIALS.assign(label=HOSTILE, scenario=HOSTILE)
+    named = TRIALS.assign(label=HOSTILE, scenario=HOSTILE, title=HOSTILE)
     verdict: Any = examples.Verdict("FAIL", (HOSTILE,) * 5, VERDICT.trials)
     headline: Any = examples.Headline(HOSTILE, (HOSTILE,) * 3)
     results: Any = [
         examples.Result(queue=HOSTILE, label=HOSTILE, note=HOSTILE, trial=i) for i in range(2)
     ]
-    counted: Any = examples.Accounting(ids={HOSTILE: (HOSTILE,)})
+    ids: dict[str, Any] = {HOSTILE: (HOSTILE,)}
+    counters = (Counter(HOSTILE, 1, 2, False),)
     return [
         figures.first_screen(verdict, headline, named, manifest, examples.facts),
-        figures.thresholds(results),
-        figures.accounting(counted),
-        figures.trials(named, VERDICT),
+        figures.thresholds(results, {0: HOSTILE, 1: HOSTILE}),
+        figures.accounting(named, broken({"ids": ids, "counters": counters})),
+        figures.trials(named),
         figures.percentiles(examples.percentiles().assign(queue=HOSTILE), {0: HOSTILE}),
         figures.instrument(named, examples.facts),
         figures.environment(manifest),
@@ -140,6 +233,6 @@ def test_a_hostile_name_stays_text(block: Block) -> None:
 
 
 def test_trials_are_one_row_each() -> None:
-    page = figures.trials(TRIALS, VERDICT).html
+    page = figures.trials(TRIALS).html
     assert page.count("<tr") == 1 + len(TRIALS)
     assert isinstance(TRIALS, pd.DataFrame)

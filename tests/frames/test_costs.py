@@ -45,7 +45,7 @@ def test_shares_are_over_the_window(tmp_path: Path) -> None:
     assert found.loc["redis", "cpu_share"] == pytest.approx(0.02)
     assert found.loc["redis", "rss_anon_max_bytes"] == 3e6
     assert found.loc["host", "cpu_share"] == pytest.approx(1.2)
-    assert math.isnan(found.loc["host", "run_queue_wait_share"])
+    assert math.isnan(found["run_queue_wait_share"]["host"])
 
 
 def test_a_process_that_dies_in_the_window_uses_nothing_after(tmp_path: Path) -> None:
@@ -79,6 +79,8 @@ def test_the_timeline_is_the_slope_of_the_counter(tmp_path: Path) -> None:
     worker = found[found["process"] == "worker-1"]
     assert worker["at_s"].tolist() == [float(second) for second in range(1, 16)]
     assert worker["cpu_share"].tolist() == pytest.approx([0.5] * 15)
+    assert worker["role"].eq("worker").all()
+    assert set(found["role"]) == {"worker", "redis", "host"}
 
 
 def test_a_long_timeline_is_thinned_without_losing_cpu(tmp_path: Path) -> None:
@@ -91,7 +93,27 @@ def test_a_long_timeline_is_thinned_without_losing_cpu(tmp_path: Path) -> None:
 def test_without_samples_there_is_nothing_to_show(tmp_path: Path) -> None:
     run = seal(tmp_path, Sketch())
     assert frames.resources(run, 0).empty
-    assert frames.resource_timeline(run, 0).columns.tolist() == ["at_s", "process", "cpu_share"]
+    names = ["at_s", "process", "role", "cpu_share"]
+    assert frames.resource_timeline(run, 0).columns.tolist() == names
+    assert math.isnan(frames.host_use(run, 0).busy)
+
+
+def test_what_a_role_costs_is_by_what_it_does(tmp_path: Path) -> None:
+    rows = [request(seq) for seq in range(8)]
+    rows[6], rows[7] = request(6, status=503), request(7, 22 * SECOND)  # after the window
+    subjects = ("generator", "ingest-1", "worker-1")
+    samples = [each for name in subjects for each in _counter("process.cpu_ns", name, 0.1e9)]
+    run = seal(tmp_path, Sketch(rows, [delivery(row) for row in rows[:2]], samples))
+    found = frames.resources(run, 0).set_index("process")["cpu_ms_per_job"]
+    assert found["generator"] == pytest.approx(1000 / 7)  # sent
+    assert found["ingest-1"] == pytest.approx(1000 / 6)  # accepted
+    assert found["worker-1"] == pytest.approx(1000 / 2)  # done
+
+
+def test_the_host_is_used_in_shares_of_all_its_cores(tmp_path: Path) -> None:
+    samples = [*_counter("host.cpu_busy_ns", "", 1.2e9), *_counter("host.cpu_steal_ns", "", 0.1e9)]
+    found = frames.host_use(seal(tmp_path, Sketch(samples=samples)), 0)
+    assert found == pytest.approx((2, 0.6, 0.05))
 
 
 def test_slot_use_is_the_time_that_jobs_ran_in_the_window(tmp_path: Path) -> None:

@@ -47,12 +47,30 @@ def test_one_job_is_cut_at_its_stamps(tmp_path: Path) -> None:
     row = request(0)
     assert _means(seal(tmp_path, Sketch([row], [delivery(row)]))) == {
         "client lag": 1,
+        "blocked": 0,
         "ingest": 1,
         "broker dwell": 3,
         "prefetch wait": 1,
         "service": 35,
         "retry backoff": 0,
     }
+
+
+def test_the_wait_for_a_connection_is_not_the_clients_lag(tmp_path: Path) -> None:
+    at = 12 * SECOND
+    row = request(0, at, sent_ns=at + 10 * MS, blocked_ns=8 * MS)
+    job = delivery(row, enqueued_ns=at + 11 * MS, fetched_ns=at + 12 * MS, started_ns=at + 13 * MS)
+    run = seal(tmp_path, Sketch([row], [job]))
+    assert _means(run) == {
+        "client lag": 2,
+        "blocked": 8,
+        "ingest": 1,
+        "broker dwell": 1,
+        "prefetch wait": 1,
+        "service": 28,
+        "retry backoff": 0,
+    }
+    assert frames.stages(run)["residual_ns"].eq(0).all()
 
 
 def _retried() -> Sketch:
@@ -73,6 +91,7 @@ def _retried() -> Sketch:
 def test_the_pause_before_a_retry_is_backoff(tmp_path: Path) -> None:
     assert _means(seal(tmp_path, _retried())) == {
         "client lag": 1,
+        "blocked": 0,
         "ingest": 1,
         "broker dwell": 3 + 4,
         "prefetch wait": 1 + 5,

@@ -34,6 +34,9 @@ def test_each_trial_has_its_load_throughput_latency_and_cost(tmp_path: Path) -> 
     assert found["backlog_end"].tolist() == [10, 0]
     assert found["workers"].tolist() == [1, 2]
     assert found["slots"].tolist() == [4, 8]
+    assert found["n"].tolist() == [40, 40]
+    assert found["offered_per_s"].tolist() == [10.0, 10.0]
+    assert found["due_per_s"].tolist() == [4.0, 4.0]
     assert found["workers_cpu_ms_per_job"].tolist() == pytest.approx([1000 / 30, 2000 / 40])
     assert found["ingest_cpu_ms_per_job"].isna().all()
     assert found["send_lag_p99_ns"].tolist() == [1.0 * MS] * 2
@@ -53,12 +56,31 @@ def test_efficiency_is_relative_to_the_fewest_workers_of_the_scenario(tmp_path: 
     assert found["efficiency"].tolist() == pytest.approx([1, 0.75, 1, 0.5])
 
 
+def test_efficiency_is_relative_to_trials_that_differ_in_workers_alone(tmp_path: Path) -> None:
+    def sketch(done: int, workers: int, preset: str, **facts: object) -> Sketch:
+        axes = {"stack.workers": workers, "stack.preset": preset}
+        return _sketch(done, 0, workers, axes=axes, **facts)
+
+    found = frames.trials(
+        seal(
+            tmp_path,
+            sketch(30, 1, "stock"),
+            sketch(60, 2, "stock"),
+            sketch(60, 1, "fast"),
+            sketch(60, 2, "fast"),
+            sketch(90, 1, "fast", outcome="partial"),
+        )
+    )
+    assert found["efficiency"].tolist() == pytest.approx([1, 1, 1, 0.5, math.nan], nan_ok=True)
+
+
 def test_axes_have_their_short_names_unless_two_would_be_alike(tmp_path: Path) -> None:
     axes = {"stack.prefetch": 8, "gateway.payments.errors": 0.1, "gateway.webhooks.errors": 0.2}
     found = frames.trials(seal(tmp_path, _sketch(1, 0, 1, axes=axes)))
     assert found["prefetch"].tolist() == [8]
     assert found["gateway.payments.errors"].tolist() == [0.1]
-    assert found.columns.tolist()[:5] == ["trial", "label", "scenario", "repetition", "prefetch"]
+    names = ["trial", "label", "title", "scenario", "repetition", "prefetch"]
+    assert found.columns.tolist()[:6] == names
 
 
 def test_a_trial_without_jobs_has_a_row(tmp_path: Path) -> None:

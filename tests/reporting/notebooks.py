@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from perfkit.reporting import document
 
@@ -20,7 +21,7 @@ def notebook(path: Path, *sources: str, parameters: str = "") -> Path:
     return path
 
 
-def _cell(source: str) -> dict[str, object]:
+def _cell(source: str) -> dict[str, Any]:
     return {
         "cell_type": "code",
         "source": source,

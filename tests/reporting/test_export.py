@@ -37,7 +37,7 @@ def shown(data: dict[str, Any]) -> dict[str, Any]:
 
 def page(tmp_path: Path, *outputs: dict[str, Any], prose: str = "# Title", failed: str = "") -> str:
     """The exported page of a notebook with one cell that gave these outputs."""
-    cells = [
+    cells: list[dict[str, Any]] = [
         {"cell_type": "markdown", "id": "m", "source": prose, "metadata": {}},
         {
             "cell_type": "code",

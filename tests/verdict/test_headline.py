@@ -8,12 +8,12 @@ from typing import Any
 from perfkit import verdict
 from perfkit.store import open_run
 from tests.sealed import Sketch, sample, seal
-from tests.verdict.test_saturation import queue_of
+from tests.verdict.test_saturation import queue_of, wavering
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "notebooks" / "example_data"
 
 
-def _sized(workers: int, rate: float = 120) -> Sketch:
+def _sized(workers: int, rate: float = 120, **facts: Any) -> Sketch:
     sketch = queue_of(rate, 49, 4 * workers)
     pools = [{"name": "worker", "workers": workers, "threads": 4}]
     sketch.facts = {
@@ -21,7 +21,7 @@ def _sized(workers: int, rate: float = 120) -> Sketch:
         "label": f"workers={workers}",
         "axes": {"stack.workers": workers},
         "settings": {"pools": pools},
-    }
+    } | facts
     return sketch
 
 
@@ -32,23 +32,39 @@ def test_a_sweep_over_workers_says_how_many_carry_the_load(tmp_path: Path) -> No
     assert (
         said.lines[0] == "2 workers carried 120/s; 1 worker did not sustain 120/s and did 80.0/s."
     )
-    assert said.lines[1].startswith("workers=2: 120/s done; latency from the intended time P50")
+    assert said.lines[1].startswith(
+        "workers=2: offered 120/s, came due 120/s, 120/s done; latency from the intended time P50"
+    )
     assert said.lines[2].startswith("workers=1: the worker slots are used up (100 %")
+    assert said.lines[2].endswith("More workers than free cores: workers=4 (4 on 2).")
 
 
 def test_when_the_cores_are_used_up_that_is_said(tmp_path: Path) -> None:
     busy = _sized(1)
     busy.samples = [sample(k, "host.cpu_busy_ns", 1.95e9 * k) for k in range(15)]
     said = verdict.headline(seal(tmp_path, busy))
-    assert said.lines[0] == "1 worker did not sustain the offered 120/s: the capacity is 80.0/s."
-    assert said.lines[2] == "workers=1: the cores are used up (1.9 of 2 in use)."
+    assert said.lines[0] == "1 worker did not sustain 120/s and did 80.0/s."
+    assert said.lines[2].startswith("workers=1: the cores are used up (1.9 of 2 in use")
 
 
-def test_when_nothing_is_used_up_the_longest_stage_is_named(tmp_path: Path) -> None:
-    said = verdict.headline(seal(tmp_path, _sized(2, rate=40)))
-    assert said.lines[0] == "2 workers carried the offered 40.0/s: 40.0/s were done."
-    assert said.lines[1].startswith("Over the window: 40.0/s done")
+def test_when_nothing_is_used_up_the_nearest_limit_and_the_longest_stage_are_named(
+    tmp_path: Path,
+) -> None:
+    sketch = _sized(2, rate=40)
+    said = verdict.headline(seal(tmp_path / "slots", sketch))
+    assert said.lines[0] == "2 workers carried 40.0/s."
+    assert said.lines[1].startswith("Over the window: offered 40.0/s, came due 40.0/s, 40.0/s done")
+    assert "nearest to its limit: slots, 25 % in use (cores not sampled)" in said.lines[2]
     assert "most of a job's time is service" in said.lines[2]
+    sketch.samples = [sample(k, "host.cpu_busy_ns", 1.72e9 * k) for k in range(15)]
+    said = verdict.headline(seal(tmp_path / "cores", sketch))
+    assert "nearest to its limit: cores, 86 % busy (slots 25 %)" in said.lines[2]
+
+
+def test_a_load_that_is_carried_with_no_core_left_is_no_load_with_room(tmp_path: Path) -> None:
+    sketch = _sized(2, rate=40)
+    sketch.samples = [sample(k, "host.cpu_busy_ns", 1.9e9 * k) for k in range(15)]
+    assert "the cores are used up" in verdict.headline(seal(tmp_path, sketch)).lines[2]
 
 
 def test_when_no_number_of_workers_is_enough_that_is_said(tmp_path: Path) -> None:
@@ -56,9 +72,69 @@ def test_when_no_number_of_workers_is_enough_that_is_said(tmp_path: Path) -> Non
     assert said.lines[0].startswith("No number of workers tried carried the load: 2 workers")
 
 
-def test_trials_that_differ_in_something_else_are_counted(tmp_path: Path) -> None:
+def test_trials_that_differ_in_something_else_are_told_apart(tmp_path: Path) -> None:
     said = verdict.headline(seal(tmp_path, _sized(1), _sized(1, rate=40), _sized(2)))
-    assert said.lines[0] == "2 of 3 trials carried their load; saturated: workers=1."
+    assert said.lines[0] == (
+        "2 workers carried 120/s; 1 worker did not sustain 120/s and did 80.0/s; "
+        "1 worker carried 40.0/s."
+    )
+
+
+def test_many_variants_are_counted(tmp_path: Path) -> None:
+    rates = (20, 30, 40, 120)
+    run = seal(tmp_path, *(_sized(1, rate=rate, label=f"rate={rate}") for rate in rates))
+    said = verdict.headline(run).lines[0]
+    assert said == "3 of 4 trials carried their load; saturated: rate=120."
+
+
+def test_a_number_of_workers_carries_only_if_it_did_in_every_repeat(tmp_path: Path) -> None:
+    lucky = queue_of(40, 49, 4)  # the same load is asked for; this time less came
+    unlucky = [_sized(1, repetition=1), _sized(1, repetition=2)]
+    first = _sized(1)
+    first.requests, first.jobs, first.calls = lucky.requests, lucky.jobs, lucky.calls
+    first.leftovers = []
+    said = verdict.headline(seal(tmp_path, first, *unlucky))
+    assert said.lines[0] == "1 worker did not sustain 120/s in 2 of 3 repeats and did 80.0/s."
+    assert "(the middle of 3 repeats by P95)" in said.lines[1]
+
+
+def test_each_scenario_has_its_clause(tmp_path: Path) -> None:
+    first, light = _sized(1, scenario="first"), _sized(1, rate=40, scenario="light")
+    said = verdict.headline(seal(tmp_path, first, light))
+    assert said.lines[0] == (
+        "first: 1 worker did not sustain 120/s and did 80.0/s. light: 1 worker carried 40.0/s."
+    )
+    for line in said.lines[1:]:
+        assert "first, workers=1: " in line
+        assert "light, workers=1: " in line
+
+
+def test_what_is_cut_short_or_invalid_carries_nothing(tmp_path: Path) -> None:
+    cut = _sized(1, rate=40, outcome="partial")
+    wrong = _sized(2, rate=40, recorder={"lost": 3})
+    said = verdict.headline(seal(tmp_path / "some", cut, wrong, _sized(3, rate=40)))
+    assert said.status == "INVALID"
+    assert said.lines[0] == "3 workers carried 40.0/s. 1 of 3 planned trials count."
+    assert "workers=1" not in said.lines[1]
+    none = verdict.headline(seal(tmp_path / "none", cut, wrong))
+    assert none.lines[0] == "No load was carried to its end."
+
+
+def test_what_is_not_decided_is_not_said_to_carry(tmp_path: Path) -> None:
+    sketch = wavering(_sized(2, rate=40))
+    said = verdict.headline(seal(tmp_path, sketch))
+    assert said.lines[0] == (
+        "Whether 2 workers can carry 40.0/s is not decided: lengthen the window."
+    )
+
+
+def test_a_closed_model_says_its_users_and_what_that_means(tmp_path: Path) -> None:
+    said = verdict.headline(seal(tmp_path, _sized(2, rate=40, model="closed", users=100)))
+    assert said.lines[0] == (
+        "2 workers carried 100 users (at most 40.0/s). "
+        "Closed model: a slow reply delays the requests after it."
+    )
+    assert "closed model, offered 100 users (at most 40.0/s), came due 40.0/s" in said.lines[1]
 
 
 def test_without_load_there_is_nothing_to_say(tmp_path: Path) -> None:

@@ -59,6 +59,23 @@ def test_what_was_cut_short_is_inconclusive_and_its_jobs_no_evidence(tmp_path: P
     assert "trial 1: cut short: interrupted" in judged.reasons
 
 
+def test_a_job_whose_stages_miss_its_latency_makes_the_run_invalid(tmp_path: Path) -> None:
+    at = ROW["intended_ns"]
+    wrong = delivery(ROW, enqueued_ns=at + 42 * 1_000_000)
+    judged = verdict.judge(seal(tmp_path, Sketch([ROW], [wrong], calls=[call(ROW)])))
+    assert judged.status == "INVALID"
+    assert "clock or join error: the stages of a job miss its latency by 1.00 ms" in judged.reasons
+
+
+def test_reasons_of_different_trials_stay_apart(tmp_path: Path) -> None:
+    facts = {"label": "workers=1"}
+    run = seal(tmp_path, _slow(**facts), _slow(**facts, repetition=1), document=LATENCY)
+    assert verdict.judge(run).reasons == (
+        "workers=1 #1: latency p(50)<50ms does not hold: 60.0 ms",
+        "workers=1 #2: latency p(50)<50ms does not hold: 60.0 ms",
+    )
+
+
 def test_a_run_without_trials_is_inconclusive(tmp_path: Path) -> None:
     judged = verdict.judge(seal(tmp_path, status="partial"))
     assert judged.status == "INCONCLUSIVE"
@@ -68,3 +85,10 @@ def test_a_run_without_trials_is_inconclusive(tmp_path: Path) -> None:
 def test_a_run_is_judged_once(tmp_path: Path) -> None:
     run = seal(tmp_path, _good())
     assert verdict.judge(run) is verdict.judge(run)
+
+
+def test_a_system_that_did_nothing_fails_even_without_thresholds(tmp_path: Path) -> None:
+    refused = [request(seq, status=404) for seq in range(3)]
+    judged = verdict.judge(seal(tmp_path, Sketch(refused, [])))
+    assert judged.status == "FAIL"
+    assert "no job was done: of 3 planned 3 were refused" in judged.reasons[0]

@@ -6,12 +6,18 @@ import math
 from pathlib import Path
 from typing import Any
 
-from perfkit import verdict
-from tests.sealed import MS, SECOND, Sketch, call, delivery, request, seal
+import pytest
 
-STARVED = {"cpu_ns": 3 * SECOND, "wall_ns": 10 * SECOND, "run_queue_wait_ns": 2 * SECOND}
-BUSY = {"cpu_ns": 9.8 * SECOND, "wall_ns": 10 * SECOND, "run_queue_wait_ns": SECOND}
-IDLE = {"cpu_ns": SECOND, "wall_ns": 10 * SECOND, "run_queue_wait_ns": 10 * MS}
+from perfkit import verdict
+from tests.sealed import MS, SECOND, Sketch, call, delivery, request, sample, seal
+
+STARVED: dict[str, Any] = {
+    "cpu_ns": 3 * SECOND,
+    "wall_ns": 10 * SECOND,
+    "run_queue_wait_ns": 2 * SECOND,
+}
+BUSY: dict[str, Any] = {"cpu_ns": 9.8 * SECOND, "wall_ns": 10 * SECOND, "run_queue_wait_ns": SECOND}
+IDLE: dict[str, Any] = {"cpu_ns": SECOND, "wall_ns": 10 * SECOND, "run_queue_wait_ns": 10 * MS}
 
 
 def _sketch(lag_ns: int, late: int, of: int = 100, blocked_ns: int = 0, **generator: Any) -> Sketch:
@@ -88,7 +94,40 @@ def test_a_generator_without_its_core_was_starved_by_the_host(tmp_path: Path) ->
     judged = verdict.judge(run)
     assert judged.status == "PASS"
     assert judged.trials[0].saturated
-    assert "host saturated" in judged.reasons[0]
+    assert judged.reasons[0].startswith(
+        "SATURATED: the host was saturated: the generator was kept from its core; "
+        "latency includes that"
+    )
+    # Nothing says that the system was at its limit.
+    assert math.isnan(judged.trials[0].capacity_per_s)
+    assert "capacity" not in judged.reasons[0]
+
+
+def test_a_little_waiting_is_no_alibi(tmp_path: Path) -> None:
+    waited: dict[str, Any] = IDLE | {"run_queue_wait_ns": 110 * MS}  # 1.1 %, as on every machine
+    run = seal(tmp_path, _sketch(15 * MS, 2, **waited))
+    assert verdict.lateness(run, 0).own_making
+    assert verdict.judge(run).status == "INVALID"
+
+
+def test_waiting_longer_than_running_and_than_what_was_late_is_evidence(tmp_path: Path) -> None:
+    for waited_ms, blamed in ((600, False), (250, True)):  # of 10 s; it ran for 3 %, 5 % were late
+        given = IDLE | {"cpu_ns": 300 * MS, "run_queue_wait_ns": waited_ms * MS}
+        run = seal(tmp_path / str(waited_ms), _sketch(15 * MS, 5, **given))
+        assert verdict.lateness(run, 0).own_making is blamed
+
+
+@pytest.mark.parametrize(
+    ("metric", "per_s"), [("host.cpu_busy_ns", 1.9e9), ("host.cpu_steal_ns", 0.15e9)]
+)
+def test_a_host_that_was_full_or_stolen_from_is_evidence(
+    tmp_path: Path, metric: str, per_s: float
+) -> None:
+    for share, blamed in ((1.0, False), (0.5, True)):
+        sketch = _sketch(15 * MS, 5, **IDLE)
+        sketch.samples = [sample(k, metric, share * per_s * k) for k in range(16)]
+        found = verdict.lateness(seal(tmp_path / str(share), sketch), 0)
+        assert found.own_making is blamed
 
 
 def test_a_generator_that_used_up_its_core_has_only_itself_to_blame(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from perfkit import verdict
 from tests.sealed import MS, SECOND, Row, Sketch, call, delivery, dropped, left, request, seal
+from tests.sealed import waiting as unserved
 
 
 def queue_of(rate: float, service_ms: float, slots: int, *, until_s: float = 25.0) -> Sketch:
@@ -48,6 +49,7 @@ def queue_of(rate: float, service_ms: float, slots: int, *, until_s: float = 25.
 def test_a_system_with_room_is_not_saturated(tmp_path: Path) -> None:
     found = verdict.saturation(seal(tmp_path, queue_of(40, 50, 4)), 0)
     assert not found.saturated
+    assert found.state == "carried"
     assert found.reasons == ()
     assert math.isnan(found.capacity_per_s)
     assert found.throughput_per_s == pytest.approx(40, abs=0.5)
@@ -94,7 +96,69 @@ def test_a_full_in_flight_cap_is_saturation_and_never_invalid(tmp_path: Path) ->
 def test_an_empty_trial_is_not_saturated(tmp_path: Path) -> None:
     found = verdict.saturation(seal(tmp_path, Sketch()), 0)
     assert not found.saturated
+    assert found.state == "idle"
     assert found.trend is None
+
+
+def wavering(sketch: Sketch) -> Sketch:
+    """The same load, the workers asleep in turns: the backlog swings, and may or may not grow."""
+    for job in sketch.jobs:
+        at = job["enqueued_ns"]
+        wakes = (at // (4 * SECOND) + 1) * 4 * SECOND if at // (2 * SECOND) % 2 else at
+        later = max(0, wakes - at)
+        for name in ("fetched_ns", "started_ns", "finished_ns", "acked_ns"):
+            job[name] += later
+    return sketch
+
+
+def test_where_growth_is_neither_shown_nor_ruled_out_nothing_is_decided(tmp_path: Path) -> None:
+    run = seal(tmp_path, wavering(queue_of(40, 20, 8)))
+    found = verdict.saturation(run, 0)
+    assert found.trend is not None
+    assert found.trend.low < 0.4
+    assert found.trend.high > 2.0
+    assert found.state == "undecided"
+    assert not found.saturated
+    assert "lengthen the window" in found.reasons[0]
+    judged = verdict.judge(run)
+    assert judged.status == "PASS"
+    assert "lengthen the window" in judged.reasons[0]
+    assert judged.trials[0].state == "undecided"
+
+
+def test_a_trial_that_was_cut_short_has_no_state_of_its_own(tmp_path: Path) -> None:
+    sketch = queue_of(120, 49, 4)
+    sketch.facts = {"outcome": "partial"}
+    found = verdict.saturation(seal(tmp_path, sketch), 0)
+    assert found.state == "partial"
+    assert not found.saturated
+
+
+def _with_starving_queue(count: int, *, done: int = 0) -> Sketch:
+    sketch = queue_of(100, 10, 4)
+    rows = [
+        request(10_000 + k, 11 * SECOND + k * 10 * SECOND // count, queue="rare")
+        for k in range(count)
+    ]
+    sketch.requests = [*sketch.requests, *rows]
+    sketch.jobs = [*sketch.jobs, *map(delivery, rows[:done]), *map(unserved, rows[done:])]
+    sketch.leftovers = [left(row, "list") for row in rows[done:]]
+    sketch.calls = [*sketch.calls, *map(call, rows[:done])]
+    return sketch
+
+
+def test_one_queue_that_is_never_served_is_seen_among_many_jobs_of_others(tmp_path: Path) -> None:
+    found = verdict.saturation(seal(tmp_path, _with_starving_queue(10)), 0)
+    assert found.saturated
+    assert all("rare" in each for each in found.reasons)
+    assert found.reasons[0].startswith("the backlog of rare grew by 1.00/s")
+    assert found.reasons[1] == "10 of 10 jobs of rare (100 %) still waited when the drain ended"
+
+
+def test_a_few_jobs_left_of_one_queue_are_no_saturation(tmp_path: Path) -> None:
+    # 4 jobs are too few to speak of.
+    found = verdict.saturation(seal(tmp_path, _with_starving_queue(40, done=36)), 0)
+    assert not any("still waited" in each for each in found.reasons)
 
 
 def test_the_table_of_trials_says_which_are_saturated(tmp_path: Path) -> None:
@@ -102,8 +166,36 @@ def test_the_table_of_trials_says_which_are_saturated(tmp_path: Path) -> None:
     assert table["saturated"].tolist() == [False, True]
     assert table["saturated"].dtype == "bool"
     names: list[Any] = table.columns.tolist()
-    assert names.index("saturated") == names.index("backlog_end") + 1
+    place = names.index("backlog_end")
+    assert names[place + 1 : place + 4] == ["saturated", "state", "status"]
+    assert table["state"].tolist() == ["carried", "saturated"]
+    assert table["status"].tolist() == ["PASS", "PASS"]
+
+
+def _of_workers(rate: float, workers: int, *, preset: str = "stock") -> Sketch:
+    sketch = queue_of(rate, 49, 4 * workers)
+    sketch.facts = {
+        "offered_per_s": rate,
+        "label": f"workers={workers}, preset={preset}",
+        "axes": {"stack.workers": workers, "stack.preset": preset},
+        "settings": {"pools": [{"name": "worker", "workers": workers, "threads": 4}]},
+    }
+    return sketch
+
+
+def test_efficiency_is_blank_where_the_load_was_the_limit(tmp_path: Path) -> None:
+    run = seal(
+        tmp_path,
+        _of_workers(200, 1),
+        _of_workers(200, 2),
+        _of_workers(200, 3),
+        _of_workers(40, 2, preset="fast"),
+    )
+    table = verdict.trials(run)
+    assert table["state"].tolist() == ["saturated", "saturated", "carried", "carried"]
+    assert table["efficiency"].tolist() == pytest.approx([1, 1, math.nan, 1], abs=0.02, nan_ok=True)
 
 
 def test_the_table_of_a_run_without_trials_has_the_column(tmp_path: Path) -> None:
-    assert "saturated" in verdict.trials(seal(tmp_path, status="partial")).columns
+    columns = verdict.trials(seal(tmp_path, status="partial")).columns
+    assert {"saturated", "state", "status"} <= set(columns)

@@ -122,7 +122,7 @@ def test_unfinished_jobs_are_infinite(tmp_path: Path) -> None:
     assert _one(tmp_path, sketch, "queue_wait", "max<1s").observed == math.inf
 
 
-def test_errors_are_what_was_sent_in_the_window_and_did_not_succeed(tmp_path: Path) -> None:
+def test_errors_are_what_was_sent_in_the_window_and_not_done_by_the_end(tmp_path: Path) -> None:
     rows = [request(seq) for seq in range(8)]
     rows[1] = request(1, status=503)
     rows[2] = request(2, status=None)
@@ -133,7 +133,14 @@ def test_errors_are_what_was_sent_in_the_window_and_did_not_succeed(tmp_path: Pa
     leftovers = [left(rows[3], "dead"), left(rows[6], "list")]
     found = _one(tmp_path, Sketch(rows, jobs, leftovers=leftovers), "errors", "rate<0.05")
     assert found.n == 6
-    assert found.observed == pytest.approx(3 / 6)
+    assert found.observed == pytest.approx(4 / 6)
+
+
+def test_a_stranded_job_is_an_error_and_a_phantom_that_was_done_is_none(tmp_path: Path) -> None:
+    rows = [request(0), request(1, status=None, error="timeout"), request(2)]
+    held = [left(rows[0], "acks", owner="w", owner_alive=False)]
+    sketch = Sketch(rows, [delivery(rows[1]), delivery(rows[2])], leftovers=held)
+    assert _one(tmp_path, sketch, "errors", "rate<0.5").observed == pytest.approx(1 / 3)
 
 
 def test_nothing_to_observe_is_no_success_and_no_failure(tmp_path: Path) -> None:
@@ -162,6 +169,14 @@ def test_the_axes_of_a_trial_reach_its_thresholds(tmp_path: Path) -> None:
     run = seal(tmp_path, strict, loose, document=_targets(("latency", "p(50)<1s")))
     assert [each.holds for each in verdict.evaluate_thresholds(run)] == [False, True]
     assert [each.trial for each in verdict.evaluate_thresholds(run, 1)] == [1]
+
+
+def test_thresholds_that_were_set_by_hand_are_those_of_the_trial(tmp_path: Path) -> None:
+    sketch = _steady()
+    sketch.facts = {"document": _targets(("latency", "p(50)<1ms"))}
+    run = seal(tmp_path, sketch, document=_targets(("latency", "p(50)<1s")))
+    assert [each.expr for each in verdict.evaluate_thresholds(run)] == ["p(50)<1ms"]
+    assert verdict.judge(run).status == "FAIL"
 
 
 def test_a_trial_that_was_cut_short_is_shown_and_not_judged(tmp_path: Path) -> None:
