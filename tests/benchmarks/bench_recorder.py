@@ -27,6 +27,8 @@ import numpy as np
 import redis
 from scipy import stats
 
+from tests.waiting import wait_until
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -57,8 +59,7 @@ def arm(url: str, jobs: int, spool: str) -> dict[str, float]:
     worker = dramatiq.Worker(broker, worker_threads=8)
     worker.start()
     with redis.Redis.from_url(url) as client:
-        while client.hlen("dramatiq:default.msgs"):
-            time.sleep(0.05)
+        wait_until(lambda: not client.hlen("dramatiq:default.msgs"), 600, "all jobs are done")
     done = time.process_time()
     worker.stop()
     if recorder is not None:
@@ -89,8 +90,7 @@ def server(url: str | None) -> Iterator[str]:
         settings = ["--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
         process = subprocess.Popen([server_binary(), *settings], stdout=subprocess.DEVNULL)
         try:
-            while not Path(socket).exists():
-                time.sleep(0.01)
+            wait_until(Path(socket).exists, 10, "the server listens")
             yield f"unix://{socket}"
         finally:
             process.terminate()
