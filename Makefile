@@ -32,8 +32,9 @@ $(READY): requirements.lock pyproject.toml
 report: $(READY) ## Measure the first scenario on 1, 2 and 4 workers; leave one report
 	@$(BIN)/perfkit sweep first --axis workers=1,2,4
 
+# The ci profile draws the same examples each time; test-full explores new ones.
 test: $(READY) lint ## Lint, types, tests, notebooks
-	@$(BIN)/python -m pytest -m "not full" -q
+	@$(BIN)/python -m pytest -m "not full" -q --hypothesis-profile=ci
 	@$(MAKE) --no-print-directory nbval
 
 .PHONY: nbval
