@@ -34,7 +34,7 @@ report: $(READY) ## Measure the first scenario on 1, 2 and 4 workers; leave one 
 
 # The ci profile draws the same examples each time; test-full explores new ones.
 test: $(READY) lint ## Lint, types, tests, notebooks
-	@$(BIN)/python -m pytest -m "not full" -q --hypothesis-profile=ci
+	@$(BIN)/python -m pytest -m "not full" -q -n 2 --dist loadfile --hypothesis-profile=ci
 	@$(MAKE) --no-print-directory nbval
 
 .PHONY: nbval
@@ -55,7 +55,7 @@ lint: $(READY)
 bench: $(READY) ## Measure the instrument itself, beside its peers where they are installed
 	@$(BIN)/python -m tests.benchmarks
 
-campaign: $(READY) ## Long measurements, resumable: PART=stacks
+campaign: $(READY) ## Long measurements, resumable: PART=stacks, profiles, servers ...
 	@$(BIN)/python -m tests.benchmarks.campaign $(PART)
 
 lab: $(READY) ## Open the notebooks in JupyterLab

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
         list_runs,
         open_run,
         report,
+        resume,
         run,
         run_async,
         scenarios,
         sweep,
+        sweep_async,
     )
+    from perfkit.api.history import history
     from perfkit.errors import PerfkitError
 
 __version__: Final = "0.1.0"
@@ -33,17 +36,23 @@ __all__ = [
     "__version__",
     "example_run",
     "figures",
+    "history",
     "list_runs",
     "open_run",
     "report",
+    "resume",
     "run",
     "run_async",
     "scenarios",
     "stats",
     "sweep",
+    "sweep_async",
 ]
 
-_HOMES: Final = {"PerfkitError": "perfkit.errors"}
+_HOMES: Final = {
+    "PerfkitError": "perfkit.errors",
+    "history": "perfkit.api.history",  # of that name `perfkit.api` has the module
+}
 _SUBPACKAGES: Final = ("figures", "stats")
 
 

@@ -84,7 +84,3 @@ class Anchor:
         wall = clock.wall_ns()
         after = clock.now_ns()
         return cls(mono_ns=(before + after) // 2, wall_ns=wall)
-
-    def wall_of(self, mono_ns: int) -> int:
-        """Wall nanoseconds of a monotonic stamp."""
-        return self.wall_ns + (mono_ns - self.mono_ns)

@@ -12,7 +12,8 @@ PerfkitError                 exit 1
 ├── StackError               exit 1   a child did not start, or died
 │   ├── ChildDied
 │   └── NotReady
-└── ReportFailed             exit 1   a notebook did not run to its end
+├── ReportFailed             exit 1   a notebook did not run to its end
+└── RunInvalid               exit 3   the figures of a trial mean nothing, or it has none
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "OPEN_FILES",
     "ChildDied",
     "NotARun",
     "NotReady",
@@ -30,12 +32,16 @@ __all__ = [
     "RedisUnreachable",
     "ReportFailed",
     "ResultsNotWritable",
+    "RunInvalid",
     "RunNotSealed",
     "ScenarioError",
     "ServerNotFound",
     "StackError",
     "UsageError",
 ]
+
+OPEN_FILES = "raise the limit of open files (`ulimit -n`)"
+"""The mend where file handles ran out."""
 
 
 class PerfkitError(Exception):
@@ -119,3 +125,9 @@ class NotReady(StackError):
 
 class ReportFailed(PerfkitError):
     """A notebook did not run to its end; what it left is marked FAILED."""
+
+
+class RunInvalid(PerfkitError):
+    """A batch job must not pass: a trial is INVALID, was cut short, or was never measured."""
+
+    exit_code = 3

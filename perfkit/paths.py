@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
+
+from perfkit.errors import UsageError
 
 __all__ = [
     "checkout",
     "example_data",
+    "exists",
+    "is_folder",
     "profile_path",
     "profiles",
     "report_notebook",
@@ -54,11 +59,34 @@ def sample_module(name: str) -> str:
     return f"workers.{name}" if checkout() is not None else f"perfkit._sample.workers.{name}"
 
 
+def exists(given: str | os.PathLike[str]) -> bool:
+    """Whether there is such a file or folder; not for what no file can be called."""
+    # Unlike a Path's own question, this one is also answered for a NUL and for a name too long.
+    return os.path.exists(given)  # noqa: PTH110
+
+
+def is_folder(given: str | os.PathLike[str]) -> bool:
+    """Whether there is such a folder; not for what no folder can be called."""
+    return os.path.isdir(given)  # noqa: PTH112
+
+
 def results_root(given: str | os.PathLike[str] | None = None) -> Path:
-    """Where runs live: the argument, else PERFKIT_RESULTS, else the checkout's or ./results."""
-    if given is not None:
-        return Path(given).expanduser().absolute()
-    if named := os.environ.get("PERFKIT_RESULTS"):
-        return Path(named).expanduser().absolute()
+    """Where runs live: the argument, else PERFKIT_RESULTS, else the checkout's or ./results.
+
+    Raises:
+        UsageError: no folder can be called so.
+    """
+    if named := given if given is not None else os.environ.get("PERFKIT_RESULTS"):
+        try:
+            folder = Path(named).expanduser().absolute()
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                folder.stat()
+        except (OSError, ValueError, RuntimeError) as error:
+            shown = repr(os.fspath(named))
+            raise UsageError(
+                f"results can't be in {shown[:80]}: {getattr(error, 'strerror', None) or error}",
+                "name another folder with --results DIR or PERFKIT_RESULTS",
+            ) from None
+        return folder
     tree = checkout()
     return (tree if tree is not None else Path.cwd()) / "results"

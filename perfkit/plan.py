@@ -11,23 +11,31 @@ import hashlib
 import itertools
 import random
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from perfkit.errors import UsageError
+from perfkit.errors import NotARun, Problem, ScenarioError, UsageError
 from perfkit.scenario import (
     ALIASES,
     Scenario,
+    blotted,
+    digest,
+    fault_row,
     load_document,
     parse,
     settings_of,
     with_values,
+    workload_digest,
 )
 
-__all__ = ["Plan", "Source", "Trial", "build", "parse_value", "trial_ns"]
+__all__ = ["SUITE", "Plan", "Source", "Trial", "build", "parse_value", "restore", "trial_ns"]
 
 Value = str | int | float | bool
+
+_LOADS = ("light", "medium", "heavy", "extreme", "spike", "progressive")
+SUITE: Final = tuple(f"{load}{twin}" for twin in ("", "-open") for load in _LOADS)
+"""The whole suite: users who wait for their replies, then jobs that come whatever happens."""
 
 _START_NS = 3_000_000_000  # a stack is up and down in about this time
 _SHORT = {dotted: short for short, dotted in ALIASES.items()}
@@ -79,6 +87,46 @@ class Plan:
         """How long it takes when every trial needs its whole drain limit."""
         return sum(trial_ns(trial.scenario)[1] for trial in self.trials)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all that is asked, in its order: equal for plans with the same trials."""
+        asked = [
+            (trial.index, trial.label, trial.repetition, digest(trial.scenario))
+            for trial in self.trials
+        ]
+        return hashlib.sha256(repr(asked).encode()).hexdigest()
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of the plan, as JSON's types; `restore` reads it back."""
+        scenarios = {}
+        for source in self.sources:
+            trial = next(trial for trial in self.trials if trial.source == source.name)
+            document, text = blotted(source.document, source.text)
+            scenarios[trial.scenario.name] = {
+                "source": source.name,
+                "text": text,
+                "digest": digest(trial.scenario),
+                "workload_digest": workload_digest(trial.scenario),
+                "document": document,
+            }
+        plan = [
+            {
+                "trial": trial.index,
+                "source": trial.source,
+                "scenario": trial.scenario.name,
+                "label": trial.label,
+                "axes": dict(trial.axes),
+                "repetition": trial.repetition,
+                "seed": trial.seed,
+                "reason": trial.reason,
+                "digest": digest(trial.scenario),
+                "workload_digest": workload_digest(trial.scenario),
+                "document": blotted(trial.document)[0],
+            }
+            for trial in self.trials
+        ]
+        return {"scenarios": scenarios, "plan": plan, "plan_digest": self.digest}
+
 
 def trial_ns(scenario: Scenario) -> tuple[int, int]:
     """Least and most time one trial takes, start and stop of the stack included."""
@@ -101,6 +149,8 @@ def build(
     values: Mapping[str, Value] | None = None,
     axes: Mapping[str, Sequence[Value]] | None = None,
     repetitions: int = 1,
+    name: str | None = None,
+    faults: Sequence[str] = (),
 ) -> Plan:
     """Load scenarios and unroll them.
 
@@ -109,10 +159,12 @@ def build(
         values: dotted keys (or short names) set in every scenario.
         axes: dotted keys (or short names) and the values to try, fully crossed.
         repetitions: how often each variant runs.
+        name: of the run; default: the names of its scenarios.
+        faults: added to those of every scenario, as `perfkit.scenario.parse_fault` reads them.
 
     Raises:
         UsageError: unknown scenario, empty axis, a key both set and an axis.
-        ScenarioError: a variant is not valid; found before anything runs.
+        ScenarioError: a variant is not valid; all such variants, found before anything runs.
     """
     if not names:
         raise UsageError("no scenario was named", "`perfkit scenarios` lists the built-in ones")
@@ -121,24 +173,16 @@ def build(
     values = {ALIASES.get(key, key): value for key, value in (values or {}).items()}
     axes = {ALIASES.get(key, key): tuple(given) for key, given in (axes or {}).items()}
     _check_axes(values, axes)
-    sources = [
-        Source(name, text, document) for name in names for document, text in [load_document(name)]
-    ]
+    sources = _sources(names, values, axes, [fault_row(text) for text in faults])
     trials: list[Trial] = []
-    seen: set[str] = set()
     for repetition in range(repetitions):
         variants = [
-            _variant(source, values, dict(zip(axes, chosen, strict=True)), repetition)
+            _variant(source, values, chosen, repetition)
             for source in sources
-            for chosen in itertools.product(*axes.values())
+            for chosen in _chosen(axes)
         ]
         if repetition == 0:
-            for each in variants:
-                if (identity := f"{each.scenario.name} {each.label}") in seen:
-                    raise UsageError(
-                        f"{identity.strip()} is planned twice", "name each variant once"
-                    )
-                seen.add(identity)
+            _check_unique(variants)
         # The order is drawn anew for each repetition, so that drift of the host does not
         # fall on the same variant every time; with one repetition the order is the asked one.
         if repetitions > 1:
@@ -147,9 +191,118 @@ def build(
             )
         trials.extend(variants)
     numbered = tuple(replace(each, index=index) for index, each in enumerate(trials))
-    # A file's own name names the run, whatever path it was found at.
-    run_name = "-".join(dict.fromkeys(trial.scenario.name for trial in numbered))[:64].strip("-")
-    return Plan(name=run_name, sources=tuple(sources), trials=numbered)
+    if name is None:
+        # A file's own name names the run, whatever path it was found at.
+        every = "-".join(dict.fromkeys(trial.scenario.name for trial in numbered))
+        name = every[:64].strip("-")
+    return Plan(name=name, sources=tuple(sources), trials=numbered)
+
+
+def restore(manifest: Mapping[str, Any]) -> Plan:
+    """The plan of a run from its manifest: the same trials, with the same draws.
+
+    Raises:
+        NotARun: the manifest does not say, or says something else than what was run.
+    """
+    try:
+        trials = tuple(
+            Trial(
+                index=each["trial"],
+                source=each["source"],
+                scenario=parse(each["document"], f"trial {each['trial']}"),
+                document=each["document"],
+                label=each["label"],
+                axes=tuple(each["axes"].items()),
+                repetition=each["repetition"],
+                reason=each["reason"],
+            )
+            for each in manifest["plan"]
+        )
+        sources = tuple(
+            Source(each["source"], each["text"], each["document"])
+            for each in manifest["scenarios"].values()
+        )
+        plan = Plan(name=manifest["name"], sources=sources, trials=trials)
+        unchanged = plan.digest == manifest["plan_digest"]
+    except (KeyError, TypeError, AttributeError, ScenarioError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise NotARun(
+            f"the manifest holds no plan that can be carried on: {said}", _AGAIN
+        ) from None
+    if any(trial.scenario.system and trial.scenario.system.env for trial in trials):
+        raise NotARun("values of system.env, which may be secret, are not kept", _AGAIN)
+    if not unchanged:
+        raise NotARun("the plan in the manifest is not the one that was run", _AGAIN)
+    return plan
+
+
+_AGAIN: Final = "measure again from the start: leave out --resume"
+
+
+def _sources(
+    names: Sequence[str],
+    values: Mapping[str, Value],
+    axes: Mapping[str, Sequence[Value]],
+    faults: Sequence[Mapping[str, str]] = (),
+) -> list[Source]:
+    """The scenarios, proved valid in each variant.
+
+    Raises:
+        UsageError, ScenarioError: one error for all that is wrong with any of them.
+    """
+    sources: list[Source] = []
+    refused: dict[str, list[UsageError]] = {}
+    for name in names:
+        try:
+            document, text = load_document(name)
+        except UsageError as error:
+            refused.setdefault(name, []).append(error)
+            continue
+        if faults:
+            document = {**document, "fault": [*document.get("fault", ()), *faults]}
+        sources.append(Source(name, text, document))
+        for chosen in _chosen(axes):
+            try:
+                _variant(sources[-1], values, chosen, 0)
+            except UsageError as error:
+                refused.setdefault(name, []).append(error)
+    found = [error for errors in refused.values() for error in errors]
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        whole = f"{len(refused)} of {len(names)} scenarios" if len(names) > 1 else names[0]
+        raise ScenarioError(whole, list(_problems(refused)))
+    return sources
+
+
+def _problems(refused: Mapping[str, Sequence[UsageError]]) -> Iterator[Problem]:
+    """Each thing that is wrong, once, however many scenarios and variants have it."""
+    places: dict[Problem, dict[str, str]] = {}  # of each problem: scenario -> its first variant
+    for name, errors in refused.items():
+        for error in errors:
+            if isinstance(error, ScenarioError):
+                for problem in error.problems:
+                    places.setdefault(problem, {}).setdefault(name, error.source)
+            else:
+                places.setdefault(Problem("", error.what, error.mend), {})[name] = name
+    for problem, found in places.items():
+        first, more = next(iter(found.values())), len(found) - 1
+        place = f"{first} and {more} more" if more else first
+        key = f"{place}: {problem.key}" if problem.key else place
+        yield Problem(key, problem.what, problem.mend)
+
+
+def _chosen(axes: Mapping[str, Sequence[Value]]) -> list[dict[str, Value]]:
+    """Every combination of the axes' values, in the asked order."""
+    return [dict(zip(axes, chosen, strict=True)) for chosen in itertools.product(*axes.values())]
+
+
+def _check_unique(variants: Sequence[Trial]) -> None:
+    seen: set[str] = set()
+    for each in variants:
+        if (identity := f"{each.scenario.name} {each.label}") in seen:
+            raise UsageError(f"{identity.strip()} is planned twice", "name each variant once")
+        seen.add(identity)
 
 
 def _check_axes(values: Mapping[str, Value], axes: Mapping[str, Sequence[Value]]) -> None:

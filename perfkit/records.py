@@ -5,6 +5,7 @@ stored: see `perfkit.frames`.
 
 SCHEMA_VERSION history
     1   first layout: requests, jobs, samples, calls, leftovers.
+    2   jobs: outcome ``requeued``, columns delayed_ns and requeued_ns.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = [
     "TABLES",
 ]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 
@@ -63,13 +64,16 @@ JOBS: Final = pa.schema(
         _required(
             "delivery", pa.int16()
         ),  # nth start of this redis_message_id, from 1; 0: never started
+        pa.field("delayed_ns", pa.int64()),  # put aside by the worker whose hop led to this message
         pa.field("enqueued_ns", pa.int64()),  # before_enqueue, carried in the message
         pa.field("enqueue_done_ns", pa.int64()),  # after_enqueue, by the producer's spool
         pa.field("fetched_ns", pa.int64()),
         pa.field("started_ns", pa.int64()),
         pa.field("finished_ns", pa.int64()),
         pa.field("acked_ns", pa.int64()),  # ack or nack answered by Redis
-        _required("outcome", _NAME),  # done failed dead skipped running fetched enqueued
+        pa.field("requeued_ns", pa.int64()),  # given back unstarted, answered by Redis
+        # done failed dead skipped running fetched requeued enqueued
+        _required("outcome", _NAME),
         pa.field("error", _NAME),  # exception type
         pa.field("worker", _NAME),  # name of the worker process; null: never fetched
     ]
@@ -78,7 +82,13 @@ JOBS: Final = pa.schema(
 
 Outcomes: ``done`` finished without exception; ``failed`` raised, then acked because a retry was
 enqueued; ``dead`` raised and nacked; ``skipped`` never run on purpose; ``running`` started, no end
-recorded; ``fetched`` no start recorded; ``enqueued`` no worker took it.
+recorded; ``fetched`` no start recorded; ``requeued`` given back in a graceful stop, never started;
+``enqueued`` no worker took it.
+
+What happened to a job is told apart by its rows: a *retry* has attempt > 0; a *delayed hop* has
+delayed_ns; a *redelivery* has delivery > 1; a *double enqueue* is a second redis_message_id of the
+same job_id and attempt; a *graceful requeue* leaves a row ``requeued`` beside that of the worker
+which took the same redis_message_id later, if one did.
 """
 
 SAMPLES: Final = pa.schema(
@@ -105,7 +115,10 @@ CALLS: Final = pa.schema(
         _required("charged", pa.bool_()),  # this call made a new charge
     ]
 )
-"""One row per call that the sample's gateway answered: a counter independent of the recorder."""
+"""One row per call that ended at the sample's gateway: a counter independent of the recorder.
+
+Status 499: an outage left it without an answer until the client gave up; no call was charged then.
+"""
 
 LEFTOVERS: Final = pa.schema(
     [

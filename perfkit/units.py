@@ -12,7 +12,9 @@ __all__ = [
     "format_ms",
     "format_percent",
     "format_rate",
+    "parse_bytes",
     "parse_duration_ns",
+    "parse_rate",
 ]
 
 _DURATION_NS = {
@@ -24,7 +26,22 @@ _DURATION_NS = {
     "m": 60_000_000_000,
     "min": 60_000_000_000,
     "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+    "w": 604_800_000_000_000,
 }
+_BYTES = {
+    "B": 1,
+    "KB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "TB": 1000**4,
+    "KiB": 1024,
+    "MiB": 1024**2,
+    "GiB": 1024**3,
+    "TiB": 1024**4,
+}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/\s*s)?")
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zµ]+)\s*")
 
 
@@ -50,6 +67,30 @@ def parse_duration_ns(text: str) -> int:
     if not rest:
         raise ValueError('an empty text is not a duration; write it as "250ms", "1.5s" or "2m30s"')
     return sign * round(total)
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of "80MB" (decimal) or "4GiB" (binary).
+
+    Raises:
+        ValueError: when the text is no size; the message says what is.
+    """
+    size = _SIZE.fullmatch(text.strip())
+    if size is None or size[2] not in _BYTES:
+        raise ValueError(f'{text!r} is not a size; write it as "512KiB", "80MB" or "4GiB"')
+    return round(float(size[1]) * _BYTES[size[2]])
+
+
+def parse_rate(text: str) -> float:
+    """Events per second of "150/s"; the unit may be left out.
+
+    Raises:
+        ValueError: when the text is no rate; the message says what is.
+    """
+    rate = _RATE.fullmatch(text.strip())
+    if rate is None:
+        raise ValueError(f'{text!r} is not a rate; write it as "150/s"')
+    return float(rate[1])
 
 
 def format_duration(ns: float) -> str:

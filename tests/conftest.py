@@ -5,13 +5,24 @@ from __future__ import annotations
 import secrets
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import redis
 
 from tests.waiting import wait_until
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateRedis:
+    """Where it answers, password included, and which process it is."""
+
+    url: str
+    pid: int
 
 
 def server_binary() -> str:
@@ -33,34 +44,44 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextmanager
+def private_redis(*, by_socket: bool = False) -> Iterator[PrivateRedis]:
+    """An empty server on a free port, or on a socket of its own; gone at the end."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        password = secrets.token_hex(8)
+        if by_socket:
+            path = folder / "redis.sock"
+            place, url = f"port 0\nunixsocket {path}", f"unix://:{password}@{path}"
+        else:
+            port = free_port()
+            place, url = f"bind 127.0.0.1\nport {port}", f"redis://:{password}@127.0.0.1:{port}/0"
+        config = folder / "redis.conf"
+        config.write_text(f'{place}\nrequirepass {password}\nsave ""\ndir {folder}\n')
+        config.chmod(0o600)
+        with (folder / "redis.log").open("wb") as log:
+            server = subprocess.Popen([server_binary(), str(config)], stdout=log, stderr=log)
+        try:
+            wait_until(lambda: _answers(url), 10, "the private Redis answers")
+            yield PrivateRedis(url, server.pid)
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def _answers(url: str) -> bool:
+    with redis.Redis.from_url(url) as client:
+        try:
+            return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def redis_url() -> Iterator[str]:
     """The URL, with password, of a Redis server that belongs to this test session."""
-    folder: Path = tmp_path_factory.mktemp("redis")
-    password = secrets.token_hex(8)
-    port = free_port()
-    config = folder / "redis.conf"
-    config.write_text(
-        f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\ndir {folder}\n'
-    )
-    config.chmod(0o600)
-    with (folder / "redis.log").open("wb") as log:
-        server = subprocess.Popen([server_binary(), str(config)], stdout=log, stderr=log)
-    url = f"redis://:{password}@127.0.0.1:{port}/0"
-
-    def answers() -> bool:
-        with redis.Redis.from_url(url) as client:
-            try:
-                return bool(client.ping())
-            except redis.ConnectionError:
-                return False
-
-    try:
-        wait_until(answers, 10, "the test Redis answers")
-        yield url
-    finally:
-        server.terminate()
-        server.wait(10)
+    with private_redis() as server:
+        yield server.url
 
 
 @pytest.fixture

@@ -33,6 +33,6 @@ def test_the_system_clock_sleeps_until_the_instant_and_not_less() -> None:
     assert clock.now_ns() >= instant
 
 
-def test_an_anchor_dates_monotonic_stamps() -> None:
+def test_an_anchor_is_one_instant_on_both_clocks() -> None:
     anchor = Anchor.take(ManualClock(now_ns=10, wall_ns=1_000))
-    assert anchor.wall_of(15) == 1_005
+    assert (anchor.mono_ns, anchor.wall_ns) == (10, 1_000)

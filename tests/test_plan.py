@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from perfkit.errors import ScenarioError, UsageError
-from perfkit.plan import build, parse_value
+from perfkit.errors import NotARun, ScenarioError, UsageError
+from perfkit.plan import SUITE, Plan, build, parse_value, restore
 
 
 def test_axes_are_fully_crossed_in_the_asked_order() -> None:
@@ -67,6 +71,72 @@ def test_a_bad_variant_is_found_before_anything_runs() -> None:
         build(["first"], axes={"workers": [1, 0]})
 
 
+def test_the_time_of_a_phased_load_is_the_sum_of_its_phases() -> None:
+    assert 80e9 < build(["spike"]).least_ns < 90e9
+    assert build(["spike"], values={"duration": "30s"}).least_ns == build(["spike"]).least_ns - 30e9
+
+
+def test_every_bad_member_of_a_set_is_named_before_anything_runs(tmp_path: Path) -> None:
+    pools = tmp_path / "pools.toml"
+    pools.write_text(
+        'name = "pools"\n[load]\nmodel = "open"\nrate = 20.0\n[[job]]\nqueue = "payments"\n'
+        '[gateway.payments]\nmedian = "40ms"\n'
+        '[[stack.pool]]\nname = "pay"\nqueues = ["payments"]\n'
+    )
+    with pytest.raises(ScenarioError) as caught:
+        build(["light", str(pools), "heavvy"], axes={"workers": [1, 2, 4]})
+    text = str(caught.value)
+    assert "2 of 3 scenarios: 2 problems" in text
+    assert text.count("no shared pool beside [[stack.pool]]") == 1  # not once for each variant
+    assert f"{pools} workers=1: stack.workers" in text
+    assert "did you mean 'heavy'?" in text
+
+
+def test_a_suite_is_one_plan_with_axes() -> None:
+    plan = build(SUITE, axes={"workers": [1, 2]}, values={"duration": "30s"}, name="suite")
+    assert plan.name == "suite"
+    assert [trial.scenario.name for trial in plan.trials[::2]] == list(SUITE)
+    assert {trial.scenario.window_ns for trial in plan.trials} == {30_000_000_000}
+
+
+def manifest_of(plan: Plan) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(json.dumps(plan.facts()))
+    return {"name": plan.name, **document}
+
+
+def test_a_plan_is_restored_from_the_manifest_as_it_was() -> None:
+    plan = build(["first", "spike"], axes={"workers": [1, 2]}, repetitions=2)
+    again = restore(manifest_of(plan))
+    assert again == plan
+    assert again.digest == plan.digest
+
+
+def test_a_manifest_that_was_changed_holds_no_plan() -> None:
+    manifest = manifest_of(build(["first"], axes={"workers": [1, 2]}))
+    manifest["plan"][1]["document"]["load"]["rate"] = 201.0
+    with pytest.raises(NotARun, match="not the one that was run"):
+        restore(manifest)
+
+
+@pytest.mark.parametrize("key", ["plan", "plan_digest", "scenarios"])
+def test_a_manifest_without_a_plan_is_refused(key: str) -> None:
+    manifest = manifest_of(build(["first"]))
+    del manifest[key]
+    with pytest.raises(NotARun, match="no plan that can be carried on"):
+        restore(manifest)
+
+
+def test_plans_that_ask_for_something_else_have_another_digest() -> None:
+    plans = [
+        build(["first"]),
+        build(["first"], values={"seed": 2}),
+        build(["first"], repetitions=2),
+        build(["first"], axes={"workers": [2]}),
+        build(["smoke"]),
+    ]
+    assert len({plan.digest for plan in plans}) == len(plans)
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -89,3 +159,17 @@ def test_a_plan_that_makes_no_sense_is_refused(arguments: dict[str, object], why
 )
 def test_a_value_is_read_as_toml_would_and_else_as_text(text: str, value: object) -> None:
     assert parse_value(text) == value
+
+
+def test_faults_are_added_to_those_of_every_scenario_and_kept_in_the_plan() -> None:
+    plan = build(["light", "smoke"], faults=["kill worker at 1s", "stop redis at 2s for 1s"])
+    for trial in plan.trials:
+        assert [(each.action, each.target) for each in trial.scenario.fault] == [
+            ("kill", "worker"),
+            ("stop", "redis"),
+        ]
+        assert len(trial.document["fault"]) == 2
+    with pytest.raises(ScenarioError, match="outside the load"):
+        build(["smoke"], faults=["kill worker at 1000s"])
+    with pytest.raises(UsageError, match="is not ACTION TARGET at TIME"):
+        build(["smoke"], faults=["kill worker"])

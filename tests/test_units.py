@@ -15,7 +15,9 @@ from perfkit.units import (
     format_ms,
     format_percent,
     format_rate,
+    parse_bytes,
     parse_duration_ns,
+    parse_rate,
 )
 
 
@@ -27,6 +29,8 @@ from perfkit.units import (
         ("2m30s", 150_000_000_000),
         ("2min", 120_000_000_000),
         ("1h", 3_600_000_000_000),
+        ("7d", 604_800_000_000_000),
+        ("1w", 604_800_000_000_000),
         ("10us", 10_000),
         ("10µs", 10_000),
         ("7ns", 7),
@@ -42,6 +46,31 @@ def test_a_duration_is_read_as_people_write_it(text: str, ns: int) -> None:
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="250ms"):
         parse_duration_ns(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("80MB", 80_000_000), ("4GiB", 4 * 2**30), ("1.5 KiB", 1536), ("7B", 7), (" 1TB ", 10**12)],
+)
+def test_a_size_is_decimal_or_binary_by_its_unit(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "5", "MB", "-1MB", "5mb", "5 parsecs", "1e3MB", "1..2MB"])
+def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="80MB"):
+        parse_bytes(text)
+
+
+@pytest.mark.parametrize(("text", "rate"), [("150/s", 150.0), ("2.5 / s", 2.5), ("7", 7.0)])
+def test_a_rate_is_read_with_or_without_its_unit(text: str, rate: float) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["", "-5/s", "5/min", "nan", "/s", "fast"])
+def test_what_is_no_rate_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="150/s"):
+        parse_rate(text)
 
 
 @given(st.text(max_size=12))

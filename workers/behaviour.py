@@ -3,6 +3,9 @@
 A configuration file is JSON, one member per queue, and adds to or replaces the defaults:
 
     {"payments": {"median_ms": 40, "sigma": 0.5, "errors": 0.01}}
+
+A queue may also have "outages", see `outages`. They change no draw: a delay hangs on the job alone,
+so the calls outside of an outage take as long as they would have without it.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from .draws import lognormal, uniform
+from .outages import Outage, OutagesError, parse
 
 __all__ = ["DEFAULTS", "Behaviour", "ConfigError", "load"]
 
@@ -24,11 +28,12 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """Log-normal delay (median in ms, sigma of the logarithm) and the share of failed calls."""
+    """Log-normal delay (median in ms, sigma of the logarithm), share of failed calls, outages."""
 
     median_ms: float
     sigma: float
     errors: float
+    outages: tuple[Outage, ...] = ()
 
     def delay_ns(self, key: str, queue: str, attempt: int) -> int:
         """How long this attempt takes."""
@@ -69,17 +74,24 @@ def load(path: Path) -> dict[str, Behaviour]:
     problems: list[str] = []
     read: dict[str, Behaviour] = {}
     for queue, given in document.items():
-        if not isinstance(given, dict) or set(given) != set(_LIMITS):
-            problems.append(f"{queue} must be an object with {', '.join(_LIMITS)}")
+        if not isinstance(given, dict) or set(given) - {"outages"} != set(_LIMITS):
+            listed = ", ".join(_LIMITS)
+            problems.append(f"{queue} must be an object with {listed}, and outages if it has any")
             continue
+        numbers = {name: given[name] for name in _LIMITS}
         wrong = [
             f"{queue}.{name} must be a number from {low:g} to {high:g}"
             for name, (low, high) in _LIMITS.items()
-            if not _is_number(given[name]) or not low <= given[name] <= high
+            if not _is_number(numbers[name]) or not low <= numbers[name] <= high
         ]
+        outages: tuple[Outage, ...] = ()
+        try:
+            outages = parse(queue, given.get("outages", []))
+        except OutagesError as error:
+            wrong.append(str(error))
         problems += wrong
         if not wrong:
-            read[queue] = Behaviour(**given)
+            read[queue] = Behaviour(**numbers, outages=outages)
     if problems:
         raise ConfigError(f"{path}: " + "; ".join(problems))
     return {**DEFAULTS, **read}

@@ -1,7 +1,12 @@
-"""The Redis broker that producers and workers share."""
+"""The Redis broker that producers and workers share; or, for producers, one for each queue.
+
+A queue that ``REDIS_URLS`` names has a server of its own. Its workers know nothing of that: their
+``REDIS_URL`` is that server's. Producers reach all of them, each by the broker of the queue.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import dramatiq
@@ -10,7 +15,7 @@ from dramatiq.middleware import CurrentMessage, Middleware, Retries, default_mid
 
 from .settings import SETTINGS
 
-__all__ = ["broker"]
+__all__ = ["broker", "broker_for", "brokers"]
 
 
 def _middleware() -> list[Middleware]:
@@ -20,9 +25,22 @@ def _middleware() -> list[Middleware]:
     return [*stock, CurrentMessage()]
 
 
-# By URL the client never repeats a command whose answer was lost; by keywords it would, and could
-# enqueue the same job twice.
-broker: Final = RedisBroker(  # type: ignore[no-untyped-call]
-    url=SETTINGS.redis_url, middleware=_middleware()
-)
+def _broker(url: str) -> RedisBroker:
+    # By URL the client never repeats a command whose answer was lost; by keywords it would, and
+    # could enqueue the same job twice.
+    return RedisBroker(url=url, middleware=_middleware())  # type: ignore[no-untyped-call]
+
+
+broker: Final = _broker(SETTINGS.redis_url)
 dramatiq.set_broker(broker)
+
+brokers: Final[Mapping[str, RedisBroker]] = {
+    queue: broker if url == SETTINGS.redis_url else _broker(url)
+    for queue, url in SETTINGS.redis_urls.items()
+}
+"""Those of the queues that have a server of their own; actors are known to `broker` alone."""
+
+
+def broker_for(queue: str) -> RedisBroker:
+    """The broker by which a message gets into a queue."""
+    return brokers.get(queue, broker)

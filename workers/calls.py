@@ -1,10 +1,11 @@
-"""The gateway's own log: one CSV line per answered call.
+"""The gateway's own log: one CSV line per call that ended.
 
     key,queue,attempt,received_ns,answered_ns,delay_ns,status,charged,job_id
 
 Times are nanoseconds of the monotonic clock; ``delay_ns`` is the delay that was drawn, the
-difference of the other two what it became; ``charged`` is 1 if this call made a new charge;
-``job_id`` is the idempotency key.
+difference of the other two what it became (0 where an outage left nothing to draw); ``charged`` is
+1 if this call made a new charge; ``job_id`` is the idempotency key. ``status`` is the answer's, or
+`GAVE_UP` where none was sent because the client had hung up.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["FLUSH_EVERY_S", "Call", "CallLog"]
+__all__ = ["FLUSH_EVERY_S", "GAVE_UP", "Call", "CallLog"]
 
 FLUSH_EVERY_S: Final = 0.1
+GAVE_UP: Final = 499
+"""No status of HTTP: what access logs write for a client that closed its request."""
 
 
 class Call(NamedTuple):
-    """One answered call, in the order of the columns."""
+    """One call that ended, in the order of the columns."""
 
     key: str
     queue: str

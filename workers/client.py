@@ -13,7 +13,7 @@ __all__ = ["GatewayClient", "GatewayError"]
 
 # More than any worker has threads, so that no connection is thrown away after one call.
 CONNECTIONS: Final = 128
-TIMEOUT: Final = urllib3.Timeout(connect=2.0, read=30.0)
+CONNECT_S: Final = 2.0
 
 
 class GatewayError(Exception):
@@ -25,11 +25,13 @@ class GatewayClient:
 
     A connection pool for the one host, without `urllib3.PoolManager` before it: looking the pool
     up again for each call would cost more than drawing up the request. urllib3 repeats nothing
-    here, as attempts are Dramatiq's business (and are counted there).
+    here, as attempts are Dramatiq's business (and are counted there). An answer that does not
+    come within ``timeout_s`` is a failed call, also if the gateway works on it still.
     """
 
-    def __init__(self, url: str) -> None:
-        self._pool = urllib3.connection_from_url(url, maxsize=CONNECTIONS, timeout=TIMEOUT)
+    def __init__(self, url: str, *, timeout_s: float = 30.0) -> None:
+        timeout = urllib3.Timeout(connect=min(CONNECT_S, timeout_s), read=timeout_s)
+        self._pool = urllib3.connection_from_url(url, maxsize=CONNECTIONS, timeout=timeout)
         self._prefix = urlsplit(url).path.rstrip("/")
 
     def post(

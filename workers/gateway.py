@@ -2,9 +2,13 @@
 
     python -m workers.gateway --port 8081 [--host H] [--config FILE.json] [--log FILE.csv]
 
-    POST /{queue}   the body's "key" and the X-Attempt header decide delay and error (`behaviour`)
-                    200 after the delay, or 503
-    GET  /healthz   200
+    POST /{queue}           the body's "key" and the X-Attempt header decide delay and error
+                            (`behaviour`): 200 after the delay, or 503
+    POST /control/outages   from this machine only: {"payments": [[from_ns, until_ns, "hang"]]}
+                            (`outages`) replaces the outages of the queues it names;
+                            200 {"outages"}: all that are set; 400, and nothing changes, if one
+                            can't be used
+    GET  /healthz           200
 
 Payments are charged once per ``Idempotency-Key``: the same key again, also while the first call
 is still in flight, is answered with the same charge and ``"charged": false``. Charges are kept in
@@ -19,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
 import json
 import math
 import os
@@ -32,7 +37,8 @@ import uvicorn
 
 from .asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, lifespan, read, reply
 from .behaviour import DEFAULTS, Behaviour, ConfigError, load
-from .calls import Call, CallLog
+from .calls import GAVE_UP, Call, CallLog
+from .outages import Outage, OutagesError, document, parse_all
 
 __all__ = ["Gateway", "main"]
 
@@ -60,6 +66,7 @@ class Gateway:
     def __init__(self, behaviours: Mapping[str, Behaviour], log: CallLog | None = None) -> None:
         self._behaviours = behaviours
         self._log = log
+        self._outages = {queue: each.outages for queue, each in behaviours.items()}
         self._charges: dict[str, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,10 +80,17 @@ class Gateway:
         try:
             if queue == "healthz":
                 await reply(send, 200, {"status": "up"})
+            elif queue == "control/outages":
+                await self._set_outages(scope, receive)
+                await reply(send, 200, {"outages": document(self._outages)})
             elif (behaviour := self._behaviours.get(queue)) is None:
                 raise _Refused(404, f"no {queue!r}; there is {', '.join(self._behaviours)}")
             else:
                 request = await _parse(queue, scope, receive)
+                for outage in self._outages[queue]:
+                    if outage.covers(received_ns):
+                        await self._fail(queue, outage, request, received_ns, receive, send)
+                        return
                 await self._serve(queue, behaviour, request, received_ns, send)
         except ClientGone:
             return
@@ -106,21 +120,60 @@ class Gateway:
         try:
             await reply(send, status, answer)
         finally:
-            if self._log is not None:
-                answered_ns = time.monotonic_ns()
-                self._log.add(
-                    Call(
-                        key,
-                        queue,
-                        attempt,
-                        received_ns,
-                        answered_ns,
-                        delay_ns,
-                        status,
-                        int(charged),
-                        job_id,
-                    )
-                )
+            self._note(queue, request, received_ns, delay_ns, status, charged)
+
+    async def _fail(
+        self,
+        queue: str,
+        outage: Outage,
+        request: _Request,
+        received_ns: int,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Give a call what the outage has for it. What it meets on arrival it keeps."""
+        status = GAVE_UP
+        try:
+            if outage.mode == "refuse" or await _waits_until(outage.until_ns, receive):
+                status = 503
+                await reply(send, status, {"error": "out of order"})
+        finally:
+            self._note(queue, request, received_ns, 0, status, False)
+
+    def _note(
+        self,
+        queue: str,
+        request: _Request,
+        received_ns: int,
+        delay_ns: int,
+        status: int,
+        charged: bool,
+    ) -> None:
+        if self._log is None:
+            return
+        key, attempt, job_id = request
+        ended_ns = time.monotonic_ns()
+        self._log.add(
+            Call(
+                key,
+                queue,
+                attempt,
+                received_ns,
+                ended_ns,
+                delay_ns,
+                status,
+                int(charged),
+                job_id,
+            )
+        )
+
+    async def _set_outages(self, scope: Scope, receive: Receive) -> None:
+        if not _is_local(scope):
+            raise _Refused(403, "outages are set from the gateway's own machine")
+        try:
+            self._outages |= parse_all(await _read_json(scope, receive), self._behaviours)
+        except OutagesError as error:
+            raise _Refused(400, str(error)) from None
 
     def _stop(self) -> None:
         if self._log is not None:
@@ -128,8 +181,7 @@ class Gateway:
 
 
 async def _parse(queue: str, scope: Scope, receive: Receive) -> _Request:
-    if scope["method"] != "POST":
-        raise _Refused(405, "use POST")
+    _only_post(scope)
     headers = dict(scope["headers"])
     attempt = headers.get(b"x-attempt", b"0")
     job_id = headers.get(b"idempotency-key", b"").decode("latin-1")
@@ -137,16 +189,49 @@ async def _parse(queue: str, scope: Scope, receive: Receive) -> _Request:
         raise _Refused(400, "the X-Attempt header must be a whole number, 0 for the first")
     if queue == "payments" and not job_id:
         raise _Refused(400, "a payment needs an Idempotency-Key header")
+    job = await _read_json(scope, receive)
+    key = job.get("key") if isinstance(job, dict) else None
+    if not isinstance(key, str) or not key.isprintable():
+        raise _Refused(400, "the body must be a JSON object with a printable string 'key'")
+    return _Request(key, int(attempt), job_id)
+
+
+def _only_post(scope: Scope) -> None:
+    if scope["method"] != "POST":
+        raise _Refused(405, "use POST")
+
+
+async def _read_json(scope: Scope, receive: Receive) -> object:
+    _only_post(scope)
     try:
-        document = json.loads(await read(receive, MAX_BODY_BYTES))
+        return json.loads(await read(receive, MAX_BODY_BYTES))
     except BodyTooLarge:
         raise _Refused(413, f"send at most {MAX_BODY_BYTES} bytes") from None
     except (ValueError, RecursionError):
         raise _Refused(400, "the body is not JSON") from None
-    key = document.get("key") if isinstance(document, dict) else None
-    if not isinstance(key, str) or not key.isprintable():
-        raise _Refused(400, "the body must be a JSON object with a printable string 'key'")
-    return _Request(key, int(attempt), job_id)
+
+
+def _is_local(scope: Scope) -> bool:
+    """Whether the client is on this machine; one without an address came by a Unix socket."""
+    client = scope.get("client")
+    return client is None or ipaddress.ip_address(client[0]).is_loopback
+
+
+async def _waits_until(instant_ns: int, receive: Receive) -> bool:
+    """Whether the client still waits at that instant; False as soon as it has hung up."""
+
+    async def hangs_up() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    leaving = asyncio.create_task(hangs_up())
+    try:
+        # Again and again, because a timer may strike a little early.
+        while not leaving.done() and (left_ns := instant_ns - time.monotonic_ns()) > 0:
+            await asyncio.wait({leaving}, timeout=math.ceil(left_ns / 1e6) / 1000)
+        return not leaving.done()
+    finally:
+        leaving.cancel()
 
 
 async def _sleep_until(instant_ns: int) -> None:
@@ -163,8 +248,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8081)
-    parser.add_argument("--config", type=Path, help="JSON: median_ms, sigma and errors by queue")
-    parser.add_argument("--log", type=Path, help="CSV: one line per answered call")
+    parser.add_argument(
+        "--config", type=Path, help="JSON: median_ms, sigma, errors and outages by queue"
+    )
+    parser.add_argument("--log", type=Path, help="CSV: one line per call that ended")
     options = parser.parse_args(arguments)
     try:
         behaviours = DEFAULTS if options.config is None else load(options.config)

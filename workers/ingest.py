@@ -5,7 +5,7 @@
                          405 not POST; 413 body too large; 422 not a job of this queue;
                          503 Redis did not take it, or did not say so
     GET  /healthz        200 while the process serves
-    GET  /readyz         200 if Redis answers, else 503
+    GET  /readyz         200 if Redis answers (each, where queues have their own), else 503
     GET  /ledger         200 {"entries"}: payments charged
 
 Every answer is JSON; a refusal is {"error", "mend"}. The ``Idempotency-Key`` header (a UUID)
@@ -33,7 +33,7 @@ from dramatiq.errors import BrokerError
 
 from .actors import ACTORS
 from .asgi import BodyTooLarge, ClientGone, Receive, Scope, Send, lifespan, read, reply
-from .broker import broker
+from .broker import broker, broker_for, brokers
 from .job import MAX_BODY_BYTES, JobRefused, parse_job
 from .ledger import Ledger
 from .settings import SETTINGS
@@ -99,11 +99,12 @@ async def _take_job(queue: str, scope: Scope, receive: Receive) -> tuple[int, di
     message: Message[None] = actor.message(parse_job(queue, body))
     if (given := _header(scope, b"idempotency-key")) is not None:
         message = message.copy(message_id=_job_id(given))
+    target = broker_for(queue)
     try:
         if SETTINGS.ingest_enqueue == "inline":
-            broker.enqueue(message)
+            target.enqueue(message)
         else:
-            await _in_thread(lambda: broker.enqueue(message))
+            await _in_thread(lambda: target.enqueue(message))
     except _UNAVAILABLE as error:
         _log.warning("job %s not enqueued: %s", message.message_id, type(error).__name__)
         raise JobRefused(
@@ -142,7 +143,8 @@ async def _health() -> tuple[int, dict[str, Any]]:
 
 async def _ready() -> tuple[int, dict[str, Any]]:
     try:
-        await _in_thread(lambda: broker.client.ping())
+        for each in brokers.values() or (broker,):
+            await _in_thread(each.client.ping)
     except _UNAVAILABLE as error:
         return 503, {
             "error": f"Redis does not answer ({type(error).__name__})",
@@ -153,7 +155,7 @@ async def _ready() -> tuple[int, dict[str, Any]]:
 
 async def _ledger() -> tuple[int, dict[str, Any]]:
     try:
-        return 200, {"entries": await _in_thread(Ledger(broker.client).entries)}
+        return 200, {"entries": await _in_thread(Ledger(broker_for("payments").client).entries)}
     except _UNAVAILABLE as error:
         return 503, {
             "error": f"Redis does not answer ({type(error).__name__})",

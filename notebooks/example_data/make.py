@@ -7,7 +7,8 @@ measured runs.
 
 good    a sweep over 1, 2 and 4 workers; one worker does not carry the load
 bad     errors, retries and dead letters; a worker that dies; a trial cut short; a trial without
-        a single job; and names that try to break out of HTML
+        a single job; one whose load has phases and whose workers change; and names that try to
+        break out of HTML
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ WALL_NS = 1_767_225_600 * SECOND  # 2026-01-01 00:00:00 UTC
 RUN_IDS = {"good": "20260101-000000-600d", "bad": "20260101-000000-0bad"}
 DESCRIPTIONS = {
     "good": "Simulated, not measured: 90 jobs/s on 1, 2 and 4 workers of 4 threads.",
-    "bad": "Simulated, not measured: failures, a dead worker, a cut trial, an empty trial.",
+    "bad": "Simulated, not measured: failures, a dead worker, a cut trial, an empty trial, a spike"
+    " with a second worker.",
 }
 COMMANDS = {
     "good": ["perfkit", "sweep", "example-good.toml", "--axis", "workers=1,2,4"],
@@ -50,8 +52,9 @@ class Plan:
 
     label: str
     axes: Mapping[str, Any] = field(default_factory=dict)
-    scenario: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, Any] = field(default_factory=dict)  # in place of those of the scenario
     system: Mapping[str, Any] = field(default_factory=dict)
+    repetition: int = 0
 
 
 PLANS: Mapping[str, Sequence[Plan]] = {
@@ -67,8 +70,25 @@ PLANS: Mapping[str, Sequence[Plan]] = {
             },
         ),
         Plan("death", system={"death_ns": 2 * SECOND}),
-        Plan("cut", system={"cut_ns": 3 * SECOND}),
+        Plan("cut", system={"cut_ns": 2_750_000_000}),
         Plan("empty", system={"rate": 0.0}),
+        Plan(
+            "spike",
+            tables={
+                "load": {
+                    "model": "open",
+                    "phase": [
+                        {"name": "calm", "duration": "2s", "rate": 10.0},
+                        {"name": "spike", "duration": "3s", "rate": 45.0, "ramp": "500ms"},
+                        {"name": "after", "duration": "3s", "rate": 10.0},
+                    ],
+                },
+                "scale": [{"at": "3s", "workers": 2}, {"at": "6500ms", "workers": 1}],
+                "stack": {"workers": 1, "threads": 2},
+                "window": {"warmup": "1s", "drain": "10s"},
+            },
+            system={"slow": True},
+        ),
     ],
 }
 
@@ -82,7 +102,7 @@ def _run(name: str, folder: Path) -> Path:
     text = (HERE / f"{name}.toml").read_text(encoding="utf-8")
     document = tomllib.loads(text)
     scenario = parse(document, f"{name}.toml")
-    manifest = _environment() | {
+    manifest = environment() | {
         "command": COMMANDS[name],
         "description": DESCRIPTIONS[name],
         "scenarios": {
@@ -112,7 +132,7 @@ def _run(name: str, folder: Path) -> Path:
             Path(place), scenario.name, manifest, run_id=RUN_IDS[name], clock=clock
         )
         for index, plan in enumerate(PLANS[name]):
-            _trial(writer, index, plan, document)
+            trial(writer, index, plan, document)
         clock.advance(120 * SECOND)
         whole = name == "good"
         sealed = writer.seal(
@@ -125,15 +145,20 @@ def _run(name: str, folder: Path) -> Path:
     return target
 
 
-def _trial(writer: RunWriter, index: int, plan: Plan, document: Mapping[str, Any]) -> None:
-    scenario = parse(with_values(document, {**plan.axes, **plan.scenario}), plan.label)
+def trial(writer: RunWriter, index: int, plan: Plan, document: Mapping[str, Any]) -> None:
+    """Simulate one trial of a scenario and write it."""
+    given_document = {**with_values(document, plan.axes), **plan.tables}
+    scenario = parse(given_document, plan.label)
     settings = settings_of(scenario)
+    stretches = [asdict(stretch) for stretch in scenario.stretches]
     given: dict[str, Any] = {
         "trial": index,
         "seed": scenario.seed,
-        "rate": scenario.load.rate,
+        "rate": scenario.offered_per_s,
+        "stretches": stretches if scenario.load.phase else (),
+        "scale": [(change.at_ns, change.workers) for change in scenario.scale],
         "warmup_ns": scenario.window.warmup_ns,
-        "window_ns": scenario.window.duration_ns,
+        "window_ns": scenario.window_ns,
         "drain_ns": scenario.window.drain_ns,
         "services": {
             job.queue: Service(
@@ -151,21 +176,28 @@ def _trial(writer: RunWriter, index: int, plan: Plan, document: Mapping[str, Any
     system = System(**given | dict(plan.system))
     simulated = Simulation(system).run()
     load_end = min(system.load_end, simulated.end_ns)
-    trial = writer.trial(index)
+    writing = writer.trial(index)
     for kind, schema in TABLES.items():
         rows: list[dict[str, Any]] = getattr(simulated, kind)
-        trial.write_table(kind, pa.Table.from_pylist(rows, schema))
-    trial.write_facts(
-        {
+        writing.write_table(kind, pa.Table.from_pylist(rows, schema))
+    # What is set beyond the axes can't be told from the manifest.
+    document_facts = {"document": given_document} if plan.tables else {}
+    writing.write_facts(
+        document_facts
+        | {
             "trial": index,
             "scenario": scenario.name,
             "label": plan.label,
             "axes": dict(plan.axes),
-            "repetition": 0,
+            "repetition": plan.repetition,
             "seed": scenario.seed,
             "nonce": f"example-{index}",
             "outcome": "complete" if system.cut_ns is None else "partial",
             "reason": None if system.cut_ns is None else "perfkit ended before the run was done",
+            "stretches": stretches,
+            "scale_events": simulated.scalings,
+            "worker_lives": simulated.lives,
+            "aborted": None,
             "anchor": {"mono_ns": system.start_ns, "wall_ns": WALL_NS + 60 * index * SECOND},
             "instants_ns": {
                 "load_start": system.start_ns,
@@ -209,7 +241,7 @@ def _trial(writer: RunWriter, index: int, plan: Plan, document: Mapping[str, Any
             "ledger": {"entries": len(simulated.charged)},
         }
     )
-    trial.finish()
+    writing.finish()
 
 
 def _generator(simulated: Simulation) -> dict[str, Any]:
@@ -239,7 +271,8 @@ def _generator(simulated: Simulation) -> dict[str, Any]:
     }
 
 
-def _environment() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
+    """Where it was not measured: what a manifest says of a host."""
     return {
         "perfkit_version": "0.1.0",
         "synthetic": True,

@@ -1,21 +1,23 @@
 """A small simulation of the whole system: requests, ingest, Redis, workers, gateway, telemetry.
 
 Next-free-server queueing with what Dramatiq adds: each worker polls each queue every 5 to 10 ms
-and fetches ahead, failed jobs come back after a backoff, and the jobs of a dead worker come back
-when its heartbeat is missed. Every draw is a pure function of its key, so the result is the same
-wherever it runs. Times are ns; stamps are whole microseconds.
+and fetches ahead, failed jobs come back after a backoff, the jobs of a dead worker come back when
+its heartbeat is missed, and a worker that is told to stop gives back what it did not start. Every
+draw is a pure function of its key, so the result is the same wherever it runs. Times are ns;
+stamps are whole microseconds.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections import deque
 from typing import Any
 
 from system import SECOND, Message, System, Worker, between, uniform
 
-from telemetry import readings
+from telemetry import events, readings
 
 
 class Simulation:
@@ -30,6 +32,8 @@ class Simulation:
         self.leftovers: list[dict[str, Any]] = []
         self.charged: set[str] = set()
         self.deaths: list[dict[str, Any]] = []
+        self.scalings: list[dict[str, Any]] = []
+        self.lives: list[dict[str, Any]] = []
         self.end_ns = 0
         self._heap: list[tuple[int, int, Any, tuple[Any, ...]]] = []
         self._sequence = 0
@@ -39,10 +43,7 @@ class Simulation:
         self.dead: dict[str, list[Message]] = {queue: [] for queue in system.services}
         self._open = 0  # messages that are neither acked nor dead
         self._arrivals = 0  # requests still to come
-        self.workers = [
-            Worker(f"worker-{number + 1}", system.threads, held=dict.fromkeys(system.services, 0))
-            for number in range(system.workers)
-        ]
+        self.workers = [self._worker(number, None) for number in range(system.workers)]
 
     def run(self) -> Simulation:
         system = self.system
@@ -52,6 +53,8 @@ class Simulation:
         for worker in self.workers:
             for queue in system.services:
                 self._at(system.start_ns, self._poll, worker, queue)
+        for after, count in system.scale:
+            self._at(system.window_start + after, self._scale, count)
         self._at(system.start_ns, self._tick)
         if system.death_ns is not None:
             self._at(system.window_start + system.death_ns, self._die, self.workers[0])
@@ -63,6 +66,9 @@ class Simulation:
             now = at
             action(at, *arguments)
         self.end_ns = stop if system.cut_ns is not None else max(now, system.load_end)
+        if system.slow:
+            for at, metric, subject, value in events(system.start_ns, self.end_ns):
+                self._sample(at, metric, subject, value)
         if system.cut_ns is None:
             self._collect()
         else:
@@ -70,21 +76,46 @@ class Simulation:
         self.jobs.sort(key=lambda row: (row["enqueued_ns"], row["redis_message_id"]))
         return self
 
+    def _worker(self, number: int, ready: int | None) -> Worker:
+        """Of those that the trial began with, ``ready`` is the start of the load."""
+        system = self.system
+        begun = (
+            system.start_ns - SECOND
+            if ready is None
+            else ready - between(500, 700, system.trial, number, "boot")
+        )
+        life = {
+            "name": f"worker-{number + 1}",
+            "pool": "worker",
+            "started_ns": begun,
+            "ready_ns": system.start_ns if ready is None else ready,
+            "stop_ns": None,
+            "ended_ns": None,
+        }
+        self.lives.append(life)
+        held = dict.fromkeys(system.services, 0)
+        return Worker(life["name"], system.threads, held=held, life=life)
+
     def _at(self, instant: int, action: Any, *arguments: Any) -> None:
         self._sequence += 1
         heapq.heappush(self._heap, (instant, self._sequence, action, arguments))
 
     def _plan(self) -> None:
-        """Poisson arrivals; each request knows its queue and its job."""
+        """Poisson arrivals, of a changing rate by thinning; each knows its queue and its job."""
         system = self.system
         queues = list(system.services)
         whole = sum(service.weight for service in system.services.values())
-        at, seq = float(system.start_ns), 0
-        while system.rate:
-            gap = -math.log(uniform(system.seed, seq, "gap")) / system.rate
+        at, seq, peak = float(system.start_ns), 0, system.peak
+        for drawn in itertools.count():
+            if not peak:
+                break
+            gap = -math.log(uniform(system.seed, drawn, "gap")) / peak
             at += gap * SECOND
             if at >= system.load_end:
                 break
+            rate = system.rate_at(at)
+            if rate < peak and uniform(system.seed, drawn, "kept") >= rate / peak:
+                continue
             key = f"{system.seed}/{seq}"
             choice, chosen = uniform(key, "queue") * whole, queues[-1]
             for queue in queues:
@@ -135,19 +166,21 @@ class Simulation:
         if through:
             enqueued = sent + between(0.7, 1.3, key, "enqueue")
             self._open += 1
-            self._at(enqueued, self._enqueue, request, 0)
+            self._at(enqueued, self._enqueue, request, 0, None)
 
-    def _enqueue(self, now: int, request: dict[str, Any], attempt: int) -> None:
+    def _enqueue(
+        self, now: int, request: dict[str, Any], attempt: int, delayed: int | None
+    ) -> None:
         queue = request["queue"]
         self._messages += 1
         number = f"{self.system.trial:08x}-0000-4000-9000-{self._messages:012x}"
         waiting = [each for each in self.delayed[queue] if each.request is request]
         for each in waiting:
             self.delayed[queue].remove(each)
-        self.lists[queue].append(Message(request, attempt, number, now))
+        self.lists[queue].append(Message(request, attempt, number, now, delayed_ns=delayed))
 
     def _poll(self, now: int, worker: Worker, queue: str) -> None:
-        if not worker.alive:
+        if not worker.alive or worker.stopping:
             return
         waiting = self.lists[queue]
         for _ in range(2 * self.system.threads - worker.held[queue]):
@@ -170,12 +203,14 @@ class Simulation:
             "actor": request["queue"],
             "attempt": message.attempt,
             "delivery": 0,
+            "delayed_ns": message.delayed_ns,
             "enqueued_ns": message.enqueued_ns,
             "enqueue_done_ns": message.enqueued_ns + between(0.3, 0.6, message.number, "redis"),
             "fetched_ns": fetched,
             "started_ns": None,
             "finished_ns": None,
             "acked_ns": None,
+            "requeued_ns": None,
             "outcome": "fetched",
             "error": None,
             "worker": worker.name,
@@ -253,6 +288,7 @@ class Simulation:
                     self._enqueue,
                     message.request,
                     message.attempt + 1,
+                    acked + between(2, 12, message.number, "aside"),
                 )
             else:
                 row["outcome"] = "dead"
@@ -266,9 +302,58 @@ class Simulation:
         worker.held[queue] -= 1
         worker.free += 1
         self._dispatch(now, worker)
+        if worker.stopping:
+            self._end(now, worker)
+
+    def _scale(self, now: int, count: int) -> None:
+        """More workers, or fewer, the newest first to go."""
+        there = [worker for worker in self.workers if worker.alive and not worker.stopping]
+        event: dict[str, Any] = {
+            "at_ns": now,
+            "pool": None,
+            "from_workers": len(there),
+            "to_workers": count,
+            "reason": "planned",
+            "done_ns": None,
+            "error": None,
+        }
+        self.scalings.append(event)
+        for number in range(len(there), count):
+            ready = now + between(500, 700, self.system.trial, number, "boot")
+            event["done_ns"] = max(event["done_ns"] or 0, ready)
+            worker = self._worker(len(self.lives), ready)
+            worker.life["started_ns"] = now
+            self._at(ready, self._join, worker)
+        for worker in there[count:]:
+            worker.stopping = True
+            worker.life["stop_ns"] = now
+            while worker.waiting:
+                message, row = worker.waiting.pop()
+                given_back = max(now, row["fetched_ns"]) + between(0.5, 1, message.number, "back")
+                row |= {"requeued_ns": given_back, "outcome": "requeued"}
+                queue = message.request["queue"]
+                worker.held[queue] -= 1
+                self.lists[queue].appendleft(message)
+            self._end(now, worker)
+
+    def _join(self, now: int, worker: Worker) -> None:
+        self.workers.append(worker)
+        for queue in self.system.services:
+            self._at(now, self._poll, worker, queue)
+
+    def _end(self, now: int, worker: Worker) -> None:
+        """A worker that was told to stop ends with its last job."""
+        if worker.running or any(worker.held.values()):
+            return
+        worker.alive = False
+        worker.life["ended_ns"] = now
+        for event in self.scalings:
+            if event["at_ns"] == worker.life["stop_ns"]:
+                event["done_ns"] = now
 
     def _die(self, now: int, worker: Worker) -> None:
         worker.alive = False
+        worker.life["ended_ns"] = now
         self.deaths.append({"name": worker.name, "at_ns": now, "status": -9})
         for message, row in list(worker.running):
             # Started in the loop's future: the stamp was never written.
@@ -289,16 +374,12 @@ class Simulation:
     def _tick(self, now: int) -> None:
         late = between(0.05, 0.9, now, "sampler")
         for metric, subject, value in readings(self, now):
-            self.samples.append(
-                {
-                    "trial": self.system.trial,
-                    "at_ns": now + late,
-                    "metric": metric,
-                    "subject": subject,
-                    "value": float(value),
-                }
-            )
+            self._sample(now + late, metric, subject, value)
         self._at(now + self.system.tick_ns, self._tick)
+
+    def _sample(self, at: int, metric: str, subject: str, value: float) -> None:
+        row = {"trial": self.system.trial, "at_ns": at, "metric": metric, "subject": subject}
+        self.samples.append(row | {"value": float(value)})
 
     def _collect(self) -> None:
         """What Redis still held."""
@@ -333,6 +414,6 @@ class Simulation:
             if row["done_ns"] is None:
                 row |= {"status": None, "error": None, "first_byte_ns": None}
         for row in self.jobs:
-            if row["finished_ns"] is None:
+            if row["finished_ns"] is None and row["requeued_ns"] is None:
                 row |= {"outcome": "running" if row["started_ns"] else "fetched", "error": None}
         self.calls = [call for call in self.calls if call["answered_ns"] <= stop]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
@@ -62,6 +62,9 @@ class System:
     error_names: tuple[str, ...] = ("GatewayError",)
     start_ns: int = 3600 * SECOND
     tick_ns: int = SECOND // 2
+    stretches: Sequence[Mapping[str, Any]] = ()  # where they are given, they and not rate count
+    slow: bool = False  # Redis has slow commands to tell of
+    scale: Sequence[tuple[int, int]] = ()  # so long after the window began, so many workers
 
     @property
     def window_start(self) -> int:
@@ -70,6 +73,21 @@ class System:
     @property
     def load_end(self) -> int:
         return self.window_start + self.window_ns
+
+    @property
+    def peak(self) -> float:
+        """The highest rate there is."""
+        levels = (max(each["level_start"], each["level_end"]) for each in self.stretches)
+        return max(levels, default=self.rate)
+
+    def rate_at(self, at_ns: float) -> float:
+        """Jobs per second at an instant of the load."""
+        since = at_ns - self.start_ns
+        for each in self.stretches:
+            if since < each["end_ns"]:
+                gone = (since - each["begin_ns"]) / (each["end_ns"] - each["begin_ns"])
+                return float(each["level_start"] + gone * (each["level_end"] - each["level_start"]))
+        return self.rate
 
 
 @dataclass
@@ -81,6 +99,7 @@ class Message:
     number: str
     enqueued_ns: int
     starts: int = 0
+    delayed_ns: int | None = None  # put aside by a worker, to be enqueued when it falls due
 
 
 @dataclass
@@ -88,6 +107,8 @@ class Worker:
     name: str
     free: int
     alive: bool = True
+    stopping: bool = False
+    life: dict[str, Any] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
     waiting: deque[tuple[Message, dict[str, Any]]] = field(default_factory=deque)
     running: list[tuple[Message, dict[str, Any]]] = field(default_factory=list)

@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 MIB = 1024 * 1024
+SLOW = (
+    (2_300_000_000, "EVALSHA fetch", 12_400_000),
+    (2_900_000_000, "EVALSHA fetch", 10_900_000),
+    (4_100_000_000, "EVALSHA enqueue", 15_200_000),
+)
+"""Time since load began, command, and how long it took."""
+STALLS = ((4_100_000_000, "command", 15_000_000), (4_700_000_000, "fork", 31_000_000))
 
 
 def readings(simulation: Any, now: int) -> Iterator[tuple[str, str, float]]:
@@ -59,6 +66,18 @@ def _redis(simulation: Any, elapsed: int, sent: int, ran: int) -> Iterator[tuple
     yield "redis.evalsha_calls", "", polls + 2 * ran + sent
     yield "redis.evalsha_ns", "", 9_000 * (polls + 2 * ran + sent)
     yield "redis.up", "", 1
+    if simulation.system.slow:
+        yield "redis.slow_commands", "", sum(after <= elapsed for after, *_ in SLOW)
+
+
+def events(start: int, end: int) -> Iterator[tuple[int, str, str, float]]:
+    """Instant, metric, subject and value of what Redis' slow log and latency monitor kept."""
+    for after, metric, subject, value in (
+        *((after, "redis.slowlog_ns", command, ns) for after, command, ns in SLOW),
+        *((after, "redis.latency_event_ns", event, ns) for after, event, ns in STALLS),
+    ):
+        if start + after < end:
+            yield start + after, metric, subject, value
 
 
 def _queues(simulation: Any, now: int) -> Iterator[tuple[str, str, float]]:

@@ -6,39 +6,53 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from perfkit.api.batch import benchmark, conclude
     from perfkit.api.history import example_run, list_runs, resolve_run
-    from perfkit.api.measure import plan, run, sweep
-    from perfkit.api.notebook import run_async
+    from perfkit.api.matrix import Reliability, reliability
+    from perfkit.api.measure import plan, resume, run, sweep
+    from perfkit.api.notebook import run_async, sweep_async
     from perfkit.api.planning import scenarios
     from perfkit.api.rendering import report
     from perfkit.api.runs import Run, open_run
 
 __all__ = [
+    "Reliability",
     "Run",
+    "benchmark",
+    "conclude",
     "example_run",
     "list_runs",
     "open_run",
     "plan",
+    "reliability",
     "report",
     "resolve_run",
+    "resume",
     "run",
     "run_async",
     "scenarios",
     "sweep",
+    "sweep_async",
 ]
 
 _HOMES: Final = {
+    "Reliability": "matrix",
     "Run": "runs",
+    "benchmark": "batch",
+    "conclude": "batch",
     "example_run": "history",
     "list_runs": "history",
     "open_run": "runs",
     "plan": "measure",
+    "reliability": "matrix",
     "report": "rendering",
     "resolve_run": "history",
+    "resume": "measure",
     "run": "measure",
     "run_async": "notebook",
     "scenarios": "planning",
     "sweep": "measure",
+    "sweep_async": "notebook",
 }
 
 

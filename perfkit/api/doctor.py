@@ -8,6 +8,7 @@ from pathlib import Path
 from perfkit.clock import SystemClock
 from perfkit.errors import PerfkitError
 from perfkit.launcher.foreign import ForeignRedis
+from perfkit.launcher.profile import most_clients
 from perfkit.launcher.server import find_server
 from perfkit.paths import results_root
 from perfkit.telemetry import checks
@@ -34,6 +35,7 @@ def examine(
         _redis(redis, redis_server),
         checks.check_results(results_root(results)),
         checks.check_open_files(_USERS),
+        checks.check_redis_clients(*most_clients()),
         checks.check_cores(),
         checks.check_memory(),
         checks.check_clock(host.clock_resolution_ns, host.clocksource),

@@ -1,41 +1,65 @@
-"""Measuring: plan, conduct, judge, report."""
+"""Measuring: plan, conduct or resume, judge, report."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfkit.errors import UsageError
-from perfkit.paths import results_root
-from perfkit.plan import Plan, Value, build
+from perfkit.errors import NotARun, UsageError
+from perfkit.paths import is_folder, results_root
+from perfkit.plan import SUITE, Plan, Value, build
 from perfkit.runner import Interrupt, Listener, Options, conduct
+from perfkit.runner import resume as resume_run
+from perfkit.store import list_runs
 
 if TYPE_CHECKING:
     from perfkit.api.runs import Run
+    from perfkit.runner.trial import Watch
+    from perfkit.scenario import Scenario
 
-__all__ = ["measure", "plan", "run", "sweep"]
+__all__ = ["measure", "plan", "resume", "run", "sweep"]
 
 
 def plan(
-    scenarios: str | Sequence[str],
+    scenarios: str | Sequence[str] = (),
     *,
+    suite: bool = False,
     axes: Mapping[str, Sequence[Value]] | None = None,
     repetitions: int = 1,
+    faults: Sequence[str] = (),
     **values: Value,
 ) -> Plan:
-    """What `sweep` with the same arguments would run."""
+    """What `sweep` with the same arguments would run.
+
+    Raises:
+        UsageError: scenarios are named beside the suite, or none is; or as `perfkit.plan.build`.
+    """
     names = [scenarios] if isinstance(scenarios, str) else list(scenarios)
-    return build(names, values=_dotted(values), axes=axes, repetitions=repetitions)
+    if suite and names:
+        raise UsageError(
+            f"the suite has its own scenarios; {', '.join(names)} can't be named beside it",
+            f"leave out the names, or the suite ({', '.join(SUITE)})",
+        )
+    return build(
+        SUITE if suite else names,
+        values=_dotted(values),
+        axes=axes,
+        repetitions=repetitions,
+        name="suite" if suite else None,
+        faults=faults,
+    )
 
 
 def run(
     scenario: str,
     *,
+    faults: Sequence[str] = (),
     redis: str | None = None,
     redis_server: str | None = None,
+    allow_destructive: bool = False,
     results: str | os.PathLike[str] | None = None,
     report: bool = True,
     progress: Listener | None = None,
@@ -47,8 +71,10 @@ def run(
 
     Args:
         scenario: a built-in's name or a path.
+        faults: what is broken on purpose beside the scenario's own, such as "kill worker at 4s".
         redis: URL of a server to use; else a private one is started.
         redis_server: path of the server binary to start.
+        allow_destructive: whether faults may pause or fill the server that ``redis`` names.
         results: folder for runs.
         report: render report.html.
         progress: called as the run proceeds.
@@ -56,9 +82,10 @@ def run(
             (``window__warmup="2s"``).
     """
     return measure(
-        build([scenario], values=_dotted(values)),
+        build([scenario], values=_dotted(values), faults=faults),
         redis=redis,
         redis_server=redis_server,
+        allow_destructive=allow_destructive,
         results=results,
         report=report,
         progress=progress,
@@ -66,25 +93,71 @@ def run(
 
 
 def sweep(
-    scenarios: str | Sequence[str],
+    scenarios: str | Sequence[str] = (),
     *,
-    axes: Mapping[str, Sequence[Value]],
+    suite: bool = False,
+    axes: Mapping[str, Sequence[Value]] | None = None,
     repetitions: int = 1,
+    faults: Sequence[str] = (),
     redis: str | None = None,
     redis_server: str | None = None,
+    allow_destructive: bool = False,
     results: str | os.PathLike[str] | None = None,
     report: bool = True,
     progress: Listener | None = None,
     **values: Value,
 ) -> Run:
-    """Measure every scenario with every combination of the axes' values; arguments as `run`."""
+    """Measure every scenario with every combination of the axes' values, in one run.
+
+    ``suite``: the built-in suite instead of scenarios by name. Other arguments as `run`.
+    """
     return measure(
-        plan(scenarios, axes=axes, repetitions=repetitions, **values),
+        plan(scenarios, suite=suite, axes=axes, repetitions=repetitions, faults=faults, **values),
         redis=redis,
         redis_server=redis_server,
+        allow_destructive=allow_destructive,
         results=results,
         report=report,
         progress=progress,
+    )
+
+
+def resume(
+    run: str | os.PathLike[str] | None = None,
+    *,
+    redis: str | None = None,
+    redis_server: str | None = None,
+    allow_destructive: bool = False,
+    results: str | os.PathLike[str] | None = None,
+    report: bool = True,
+    progress: Listener | None = None,
+    interrupt: Interrupt | None = None,
+    command: Sequence[str] | None = None,
+) -> Run:
+    """Measure what an interrupted run lacks: trials that failed, were cut short or never begun.
+
+    Complete trials stay as they are; what there was of the others moves to the run's ``lost/``.
+
+    Args:
+        run: folder, run id, or NAME/RUN_ID; None: the newest run that is not complete.
+        redis, redis_server, results, report, progress: as `run`.
+        interrupt, command: as `measure`.
+
+    Raises:
+        UsageError: there is no such run, it is complete, or it can't be carried on here.
+        RunNotSealed: it is still being measured.
+    """
+    folder = _unfinished(run, results_root(results))
+
+    def carry_on(options: Options, listener: Listener, interrupt: Interrupt) -> Path:
+        return resume_run(folder, options, listener, interrupt, watch_for=_watch_for)
+
+    return _carried_out(
+        carry_on,
+        _options(redis, redis_server, results, command, allow_destructive),
+        progress=progress,
+        interrupt=interrupt,
+        report=report,
     )
 
 
@@ -93,6 +166,7 @@ def measure(
     *,
     redis: str | None = None,
     redis_server: str | None = None,
+    allow_destructive: bool = False,
     results: str | os.PathLike[str] | None = None,
     report: bool = True,
     progress: Listener | None = None,
@@ -100,17 +174,48 @@ def measure(
     command: Sequence[str] | None = None,
 ) -> Run:
     """Conduct a plan, seal it, and render its report."""
+
+    def carry_out(options: Options, listener: Listener, interrupt: Interrupt) -> Path:
+        return conduct(planned, options, listener, interrupt, watch_for=_watch_for)
+
+    return _carried_out(
+        carry_out,
+        _options(redis, redis_server, results, command, allow_destructive),
+        progress=progress,
+        interrupt=interrupt,
+        report=report,
+    )
+
+
+def _options(
+    redis: str | None,
+    redis_server: str | None,
+    results: str | os.PathLike[str] | None,
+    command: Sequence[str] | None,
+    allow_destructive: bool,
+) -> Options:
     if redis is not None and redis_server is not None:
         raise UsageError("a Redis to use and a server to start were both named", "name one of them")
-    options = Options(
+    return Options(
         results=results_root(results),
         redis_url=redis,
         redis_server=Path(redis_server) if redis_server else None,
+        allow_destructive=allow_destructive,
         command=tuple(command if command is not None else ["python", *sys.argv]),
     )
+
+
+def _carried_out(
+    carry_out: Callable[[Options, Listener, Interrupt], Path],
+    options: Options,
+    *,
+    progress: Listener | None,
+    interrupt: Interrupt | None,
+    report: bool,
+) -> Run:
     # Left before rendering: a Ctrl-C there means the rendering.
     with interrupt or Interrupt() as interrupt:
-        folder = conduct(planned, options, progress or (lambda _: None), interrupt)
+        folder = carry_out(options, progress or (lambda _: None), interrupt)
     # The reading wing is imported only now: pandas beside a measurement would be part of it.
     from perfkit.api.runs import open_run
 
@@ -120,6 +225,35 @@ def measure(
 
         render(folder)
     return open_run(folder)
+
+
+def _watch_for(scenario: Scenario) -> Watch | None:
+    """What aborts a trial; loads neither pandas nor DuckDB, since it runs beside it."""
+    if not any(threshold.abort for threshold in scenario.threshold):
+        return None
+    from perfkit.verdict.watching import watch_of
+
+    return watch_of(scenario)
+
+
+def _unfinished(run: str | os.PathLike[str] | None, root: Path) -> Path:
+    """The folder of a run that is to be resumed.
+
+    Raises:
+        NotARun: there is none.
+    """
+    if run is not None and is_folder(run):
+        return Path(run)
+    entries = list_runs(root)
+    if run is None:
+        unfinished = [each for each in entries if each.state in ("partial", "unsealed")]
+        if not unfinished:
+            raise NotARun(f"no run in {root} is unfinished", "`perfkit list` shows what there is")
+        return unfinished[0].path
+    found = [each for each in entries if str(run) in (each.run_id, f"{each.name}/{each.run_id}")]
+    if not found:
+        raise NotARun(f"there is no run {os.fspath(run)!r} in {root}", "`perfkit list` shows them")
+    return found[0].path
 
 
 def _dotted(values: Mapping[str, Value]) -> dict[str, Value]:

@@ -12,17 +12,17 @@ import html
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfkit.errors import PerfkitError
+from perfkit.errors import PerfkitError, UsageError
 from perfkit.units import format_count
 
 if TYPE_CHECKING:
     from perfkit.api.runs import Run
     from perfkit.plan import Value
 
-__all__ = ["run_async"]
+__all__ = ["listed", "run_async", "sweep_async"]
 
 _GRACE_S = 30.0
 
@@ -52,15 +52,70 @@ async def run_async(
 
     if not live:
         return example_run(example)
-    arguments = ["run", scenario, "--json", "--progress", "json", "--while-stdin"]
+    arguments = ["run", scenario, *_options(results, report, values)]
+    document = await _watched(arguments, _panel())
+    return open_run(document["run_dir"])
+
+
+async def sweep_async(
+    scenarios: str | Sequence[str],
+    *,
+    axes: Mapping[str, Sequence[Value]] | None = None,
+    repetitions: int = 1,
+    live: bool = True,
+    example: str = "good",
+    results: str | os.PathLike[str] | None = None,
+    report: bool = True,
+    **values: Value,
+) -> Run:
+    """Measure scenarios over all combinations of the axes' values, as `run_async` does one.
+
+    Args:
+        scenarios: built-in names or paths, as a list or in one text with commas between them.
+        axes: keys and the values to try; none at all measures each scenario once.
+        repetitions: how often each variant runs.
+        live, example, results, report, values: as of `run_async`.
+
+    Raises:
+        UsageError: no scenario was named, or a value has a comma, which the axis can't carry.
+        PerfkitError: the measurement failed; the message is the process' own.
+    """
+    from perfkit.api.history import example_run
+    from perfkit.api.runs import open_run
+
+    if not live:
+        return example_run(example)
+    names = listed(scenarios)
+    if not names:
+        raise UsageError("no scenario was named", "`perfkit scenarios` lists the built-in ones")
+    arguments = ["sweep", *names, "--repeat", str(repetitions)]
+    for key, given in (axes or {}).items():
+        if odd := [value for value in given if "," in str(value)]:
+            raise UsageError(f"axis {key!r} can't have the value {odd[0]!r}", "leave commas out")
+        arguments += ["--axis", f"{key}={','.join(map(_toml, given))}"]
+    arguments += _options(results, report, values)
+    document = await _watched(arguments, _panel())
+    return open_run(document["run_dir"])
+
+
+def listed(given: str | Sequence[str]) -> list[str]:
+    """The names in a text with commas between them; a list stays as it is."""
+    parts = given.split(",") if isinstance(given, str) else given
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _options(
+    results: str | os.PathLike[str] | None, report: bool, values: Mapping[str, Value]
+) -> list[str]:
+    """The rest of the command line of the process that measures."""
+    arguments = ["--json", "--progress", "json", "--while-stdin"]
     if results is not None:
         arguments += ["--results", os.fspath(results)]
     if not report:
         arguments.append("--no-report")
     for key, value in values.items():
         arguments += ["--set", f"{key.replace('__', '.')}={_toml(value)}"]
-    document = await _watched(arguments, _panel())
-    return open_run(document["run_dir"])
+    return arguments
 
 
 def _toml(value: Value) -> str:
@@ -112,10 +167,13 @@ def _panel() -> Callable[[dict[str, Any]], None]:
     from IPython.display import display
 
     handle: Any = None
+    warnings: list[str] = []  # each is told once, and stays
 
     def show(progress: dict[str, Any]) -> None:
         nonlocal handle
-        bundle = _bundle(progress)
+        if progress.get("warning"):
+            warnings.append(progress["warning"])
+        bundle = _bundle(progress, warnings)
         if handle is None:
             handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
@@ -124,7 +182,7 @@ def _panel() -> Callable[[dict[str, Any]], None]:
     return show
 
 
-def _bundle(progress: dict[str, Any]) -> dict[str, str]:
+def _bundle(progress: dict[str, Any], warnings: Sequence[str] = ()) -> dict[str, str]:
     figures = "  ".join(
         f"{name.replace('_', ' ')} {format_count(value)}"
         for name, value in progress["figures"].items()
@@ -137,4 +195,6 @@ def _bundle(progress: dict[str, Any]) -> dict[str, str]:
         f"about {progress['left_s']:.0f} s left  {figures}"
     )
     bar = f'<progress value="{share:.3f}" max="1" style="width:100%"></progress>'
-    return {"text/plain": text, "text/html": f"{bar}<div>{html.escape(text)}</div>"}
+    lines = [text, *(f"warning: {words}" for words in warnings)]
+    shown = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
+    return {"text/plain": "\n".join(lines), "text/html": f"{bar}{shown}"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perfkit.plan import Plan
-from perfkit.scenario import Scenario, builtins, load_document, parse, settings_of
+from perfkit.scenario import Scenario, blotted, builtins, load_document, parse, settings_of
 from perfkit.units import format_duration, format_rate
 
 __all__ = ["plan_document", "plan_text", "scenarios"]
@@ -17,10 +17,16 @@ def scenarios() -> dict[str, Scenario]:
 
 
 def _load_words(scenario: Scenario) -> str:
-    load = scenario.load
+    load, offered = scenario.load, format_rate(scenario.offered_per_s)
+    if load.phase:
+        unit = "jobs/s" if load.model == "open" else "users"
+        levels = ", ".join(f"{phase.level:g}" for phase in load.phase)
+        if load.model == "open":
+            return f"open, {load.arrivals}, {levels} {unit} (mean {offered})"
+        return f"closed, {levels} {unit}, at most {offered} on average"
     if load.model == "open":
-        return f"open, {load.arrivals}, {format_rate(load.offered_per_s)}"
-    return f"closed, {load.users} users, at most {format_rate(load.offered_per_s)}"
+        return f"open, {load.arrivals}, {offered}"
+    return f"closed, {load.users} users, at most {offered}"
 
 
 def plan_text(plan: Plan) -> str:
@@ -33,7 +39,7 @@ def plan_text(plan: Plan) -> str:
             f"{_load_words(trial.scenario)}; {settings.workers} workers, {settings.slots} slots "
             f"({settings.preset}, Redis {trial.scenario.redis.profile}); "
             f"warm-up {format_duration(trial.scenario.window_start_ns)}, "
-            f"window {format_duration(window.duration_ns)}, "
+            f"window {format_duration(trial.scenario.window_ns)}, "
             f"drain at most {format_duration(window.drain_ns)}"
         )
     count = f"{len(plan.trials)} trial{'' if len(plan.trials) == 1 else 's'}"
@@ -56,7 +62,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
                 "repetition": trial.repetition,
                 "seed": trial.seed,
                 "reason": trial.reason,
-                "document": dict(trial.document),
+                "document": blotted(trial.document)[0],
             }
             for trial in plan.trials
         ],

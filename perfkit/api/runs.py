@@ -107,6 +107,38 @@ class Run:
         """Where the time went; stages add up to the latency."""
         return frames.stages(self.stored, trial)
 
+    def phases(self) -> pd.DataFrame:
+        """One row per phase of the load of each trial: rates, latency, whether it was carried."""
+        return verdict.phases(self.stored)
+
+    def scale_events(self) -> pd.DataFrame:
+        """One row per change of the number of workers while running, and how long it took."""
+        return frames.scale_events(self.stored)
+
+    def worker_time(self) -> pd.DataFrame:
+        """One row per trial: what its workers cost, and how soon the backlog of its peak went."""
+        return frames.worker_time(self.stored)
+
+    def workers_over_time(self, trial: int) -> pd.DataFrame:
+        """Workers by pool over the time of one trial, as a step function."""
+        return frames.workers_over_time(self.stored, trial)
+
+    def recovery(self) -> pd.DataFrame:
+        """One row per fault: what it cost, and how soon it was over."""
+        return verdict.recovery(self.stored)
+
+    def stalled(self, trial: int) -> pd.DataFrame:
+        """Messages that waited for recovery, by queue, over the time of one trial."""
+        return frames.stalled(self.stored, trial)
+
+    def slow_commands(self) -> pd.DataFrame:
+        """What Redis' slow log had, by command."""
+        return frames.slow_commands(self.stored)
+
+    def latency_events(self) -> pd.DataFrame:
+        """What Redis' latency monitor had, by event."""
+        return frames.latency_events(self.stored)
+
     def resources(self, trial: int) -> pd.DataFrame:
         """What each process used in the window of one trial."""
         return frames.resources(self.stored, trial)
@@ -119,6 +151,10 @@ class Run:
         """Every planned request in exactly one class."""
         return verdict.accounting(self.stored, trial)
 
+    def accounts(self, trial: int) -> pd.DataFrame:
+        """One row per request of one trial: its class, the mechanism, and what proves it."""
+        return verdict.accounts(self.stored, trial)
+
     def thresholds(self, trial: int | None = None) -> list[ThresholdResult]:
         """Targets and what was observed."""
         return verdict.evaluate_thresholds(self.stored, trial)
@@ -128,7 +164,7 @@ class Run:
         return verdict.judge(self.stored)
 
     def headline(self) -> Headline:
-        """The verdict in words and the three lines a person wants to know."""
+        """The verdict in words and the few lines a person wants to know."""
         return verdict.headline(self.stored)
 
 

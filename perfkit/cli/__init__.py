@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from perfkit import __version__
-from perfkit.cli import measuring, operating, reading, setting_up
 from perfkit.cli.output import fail
-from perfkit.errors import PerfkitError
+from perfkit.errors import OPEN_FILES, PerfkitError
 
 __all__ = ["cli", "main"]
 
-_SECTIONS: Final[Mapping[str, Sequence[click.Command]]] = {
-    "Set up": (setting_up.doctor, setting_up.scenarios, setting_up.plan, setting_up.completion),
-    "Measure": (measuring.run, measuring.sweep),
-    "Read": (reading.report, reading.list_, reading.show),
-    "Operate": (operating.stack, operating.repair),
+# A verb's module is imported when the verb is used: what measures loads much, and to list runs is
+# to be quick.
+_SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "Set up": dict.fromkeys(("doctor", "scenarios", "plan", "completion"), "setting_up"),
+    "Measure": dict.fromkeys(("run", "sweep"), "measuring"),
+    "Read": dict.fromkeys(("report", "list", "show", "history"), "reading"),
+    "Operate": dict.fromkeys(("stack", "repair"), "operating"),
 }
+_HOMES: Final = {verb: home for verbs in _SECTIONS.values() for verb, home in verbs.items()}
 
 
 class _Sectioned(click.Group):
-    """A group whose help lists its verbs under headings."""
+    """A group whose help lists its verbs under headings, and that loads only the verb in use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_HOMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _HOMES:
+            return None
+        module: Any = importlib.import_module(f"perfkit.cli.{_HOMES[cmd_name]}")
+        # "list" would hide the built-in name in its module.
+        command: click.Command = getattr(module, "list_" if cmd_name == "list" else cmd_name)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for heading, commands in _SECTIONS.items():
+        for heading, verbs in _SECTIONS.items():
+            commands = [(verb, self.get_command(ctx, verb)) for verb in verbs]
             with formatter.section(heading):
                 formatter.write_dl(
-                    [(each.name or "", each.get_short_help_str(70)) for each in commands]
+                    [(verb, each.get_short_help_str(70)) for verb, each in commands if each]
                 )
 
 
@@ -44,11 +60,6 @@ class _Sectioned(click.Group):
 @click.version_option(__version__, "--version", message="perfkit %(version)s")
 def cli() -> None:
     """Measure a Dramatiq-on-Redis stack: how fast, why, how many workers."""
-
-
-for _commands in _SECTIONS.values():
-    for _command in _commands:
-        cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,8 +85,17 @@ def _code(arguments: Sequence[str] | None) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    except Exception:  # noqa: BLE001 - the last resort: a fault of ours, shown whole
-        traceback.print_exc()
-        click.echo("perfkit: an unexpected error, and not one of yours", err=True)
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            return _unexpected()
+        fail(PerfkitError(f"{error.strerror or error}", OPEN_FILES))
         return 1
+    except Exception:  # noqa: BLE001 - the last resort: a fault of ours, shown whole
+        return _unexpected()
     return answer if isinstance(answer, int) else 0
+
+
+def _unexpected() -> int:
+    traceback.print_exc()
+    click.echo("perfkit: an unexpected error, and not one of yours", err=True)
+    return 1

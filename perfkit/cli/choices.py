@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from perfkit.plan import Value, parse_value
-from perfkit.scenario import ALIASES, PRESETS, builtins
+# Scenarios are imported where they are needed: parsing them loads much, and to list runs is to be
+# quick.
+if TYPE_CHECKING:
+    from perfkit.plan import Value
 
 __all__ = [
     "SCENARIO",
     "as_json",
     "axes_of",
+    "fault_options",
     "redis_options",
     "results_option",
     "scenario_options",
+    "split_pair",
     "values_of",
 ]
 
@@ -30,6 +34,8 @@ class _ScenarioName(click.ParamType[str]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        from perfkit.scenario import builtins
+
         names = [CompletionItem(name) for name in builtins() if name.startswith(incomplete)]
         return [*names, CompletionItem(incomplete, type="file")]
 
@@ -56,8 +62,26 @@ redis_options = _stacked(
 )
 
 
+fault_options = _stacked(
+    click.option(
+        "--fault",
+        "faults",
+        multiple=True,
+        metavar="'ACTION TARGET at TIME [for TIME]'",
+        help="Break something on purpose, such as 'kill worker at 4s'; repeatable.",
+    ),
+    click.option(
+        "--allow-destructive",
+        is_flag=True,
+        help="Let faults pause or fill the server of --redis.",
+    ),
+)
+
+
 def scenario_options(function: F) -> F:
     """Short flags for the keys people turn most, and ``--set`` for all others."""
+    from perfkit.scenario import PRESETS
+
     return _stacked(
         click.option("--workers", type=click.IntRange(1), help="Worker processes."),
         click.option("--threads", type=click.IntRange(1), help="Threads per worker."),
@@ -77,9 +101,12 @@ def scenario_options(function: F) -> F:
 
 def values_of(options: dict[str, Any]) -> dict[str, Value]:
     """The keys that the flags of `scenario_options` set; removes them from ``options``."""
+    from perfkit.plan import parse_value
+    from perfkit.scenario import ALIASES
+
     values: dict[str, Value] = {}
     for pair in options.pop("sets"):
-        key, value = _split(pair, "--set", "KEY=VALUE")
+        key, value = split_pair(pair, "--set", "KEY=VALUE")
         values[ALIASES.get(key, key)] = parse_value(value)
     for flag, dotted in ALIASES.items():
         if flag in options and (given := options.pop(flag)) is not None:
@@ -89,16 +116,23 @@ def values_of(options: dict[str, Any]) -> dict[str, Value]:
 
 def axes_of(given: Iterable[str]) -> dict[str, list[Value]]:
     """``KEY=A,B`` as the values of an axis."""
+    from perfkit.plan import parse_value
+
     axes: dict[str, list[Value]] = {}
     for text in given:
-        key, listed = _split(text, "--axis", "KEY=A,B")
+        key, listed = split_pair(text, "--axis", "KEY=A,B")
         if key in axes:
             raise click.UsageError(f"--axis {key} is given twice; list all values in one")
         axes[key] = [parse_value(value.strip()) for value in listed.split(",") if value.strip()]
     return axes
 
 
-def _split(text: str, flag: str, shape: str) -> tuple[str, str]:
+def split_pair(text: str, flag: str, shape: str) -> tuple[str, str]:
+    """The key and the value of a flag's ``KEY=VALUE``.
+
+    Raises:
+        click.UsageError: it has no key or no ``=``.
+    """
     key, sign, value = text.partition("=")
     if not sign or not key.strip():
         raise click.UsageError(f"{flag} {text!r}: write it as {shape}")

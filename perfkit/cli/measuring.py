@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,19 +15,24 @@ from perfkit.cli.choices import (
     SCENARIO,
     as_json,
     axes_of,
+    fault_options,
     redis_options,
     results_option,
     scenario_options,
     values_of,
 )
 from perfkit.cli.output import emit, progress_view
-from perfkit.plan import Plan, Value, build
+from perfkit.errors import UsageError
+from perfkit.plan import build
 from perfkit.runner.progress import Interrupt
 
 if TYPE_CHECKING:
     from perfkit.api.runs import Run
 
 __all__ = ["run", "sweep"]
+
+NEWEST = "newest"
+"""What ``--resume`` means without a name."""
 
 _progress = click.option(
     "--progress",
@@ -43,59 +50,98 @@ _while_stdin = click.option("--while-stdin", is_flag=True, hidden=True)
 @click.command()
 @click.argument("scenario", type=SCENARIO)
 @scenario_options
+@fault_options
 @redis_options
 @results_option
 @_no_report
 @_progress
 @_while_stdin
 @as_json
-def run(scenario: str, **options: Any) -> int:
+def run(scenario: str, faults: Sequence[str], **options: Any) -> int:
     """Measure one scenario and render its report.
 
     SCENARIO is a built-in's name or the path of a .toml file.
     """
-    return _measured(build([scenario], values=values_of(options)), **options)
+    from perfkit.api.measure import measure
+
+    planned = build([scenario], values=values_of(options), faults=faults)
+    return _measured(functools.partial(measure, planned), **options)
 
 
 @click.command()
-@click.argument("scenarios", type=SCENARIO, nargs=-1, required=True)
+@click.argument("scenarios", type=SCENARIO, nargs=-1, metavar="[SCENARIO]...")
+@click.option("--suite", is_flag=True, help="The built-in suite, users and open twins.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=NEWEST,
+    metavar="[RUN]",
+    help="Measure what a run lacks that was interrupted; the newest such run by default.",
+)
 @click.option("--axis", "axes", multiple=True, metavar="KEY=A,B", help="Values to try; repeatable.")
-@click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, metavar="N")
+@click.option("--repeat", type=click.IntRange(1), metavar="N", help="Of each variant; default 1.")
 @scenario_options
+@fault_options
 @redis_options
 @results_option
 @_no_report
 @_progress
 @_while_stdin
 @as_json
-def sweep(scenarios: Sequence[str], axes: Sequence[str], repeat: int, **options: Any) -> int:
+def sweep(
+    scenarios: Sequence[str],
+    suite: bool,
+    resume: str | None,
+    axes: Sequence[str],
+    repeat: int | None,
+    faults: Sequence[str],
+    **options: Any,
+) -> int:
     """Measure scenarios over every combination of the axes' values, in one run."""
-    crossed: dict[str, list[Value]] = axes_of(axes)
-    planned = build(scenarios, values=values_of(options), axes=crossed, repetitions=repeat)
-    return _measured(planned, **options)
+    from perfkit.api import measure
+
+    values, crossed = values_of(options), axes_of(axes)
+    if resume is not None:
+        given = [*scenarios, *crossed, *values, *(["--suite"] if suite else [])]
+        given += ["--fault"] if faults else []
+        if given := [*given, *(["--repeat"] if repeat is not None else [])]:
+            raise UsageError(
+                f"--resume carries out the plan of its run, which {', '.join(given)} can't change",
+                "leave them out, or measure anew without --resume",
+            )
+        named = None if resume == NEWEST else resume
+        return _measured(functools.partial(measure.resume, named), **options)
+    planned = measure.plan(
+        scenarios,
+        suite=suite,
+        axes=crossed,
+        repetitions=repeat or 1,
+        faults=faults,
+        **values,
+    )
+    return _measured(functools.partial(measure.measure, planned), **options)
 
 
 def _measured(
-    planned: Plan,
+    measure: Callable[..., Run],
     *,
     redis: str | None,
     redis_server: str | None,
+    allow_destructive: bool,
     results: str | None,
     no_report: bool,
     progress: Any,
     while_stdin: bool,
     as_json: bool,
 ) -> int:
-    from perfkit.api.measure import measure
-
     interrupt = Interrupt()
     with progress_view(progress) as listener:
         if while_stdin:
             _stop_when_stdin_closes(interrupt)
         measured = measure(
-            planned,
             redis=redis,
             redis_server=redis_server,
+            allow_destructive=allow_destructive,
             results=results,
             report=not no_report,
             progress=listener,
@@ -110,13 +156,14 @@ def _measured(
 
 def _told(run: Run) -> str:
     """The verdict in words, the three lines a person wants to know, and what to type next."""
-    from perfkit.api.text import next_command
+    from perfkit.api.text import next_command, targets_text
 
     headline = run.headline()
     lines = [
         "",
         headline.sentence,
         *(f"  - {line}" for line in headline.lines),
+        *targets_text(run),
         "",
         f"report: {run.report}" if run.report else f"run: {run.path}",
         f"next:   {next_command(run)}",
@@ -126,7 +173,8 @@ def _told(run: Run) -> str:
 
 def _stop_when_stdin_closes(interrupt: Interrupt) -> None:
     def watch() -> None:
-        while sys.stdin.buffer.read(4096):
+        # Not through the buffer: a thread that waits in it aborts the interpreter's shutdown.
+        while os.read(sys.stdin.fileno(), 4096):
             pass
         interrupt.request()
 

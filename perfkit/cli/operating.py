@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from perfkit.cli.choices import (
 )
 from perfkit.cli.output import emit
 from perfkit.plan import build
+
+if TYPE_CHECKING:
+    from perfkit.launcher.scaling import Standing
 
 __all__ = ["repair", "stack"]
 
@@ -56,6 +59,47 @@ def status(results: str | None, as_json: bool) -> None:
 
     stacks = stack_status(results=results)
     emit({"stacks": stacks}, as_json, "" if as_json else stack_text(stacks))
+
+
+@stack.command()
+@click.argument("words", nargs=-1, required=True, metavar="[STACK] [POOL=]WORKERS...")
+@results_option
+@as_json
+def scale(words: tuple[str, ...], results: str | None, as_json: bool) -> None:
+    """Give a running stack more or fewer workers, also while `perfkit run` measures it.
+
+    `perfkit stack scale 4` for the shared pool, `perfkit stack scale payments=3` for a pool. STACK
+    is an id of `perfkit stack status`, or of a run; it may be left out where one stack is up.
+    """
+    from perfkit.api.stacks import scaled_text, stack_scale, standing_text
+
+    said = ""
+
+    def say(standing: Standing) -> None:
+        nonlocal said
+        if (line := standing_text(standing)) != said:
+            said = line
+            click.echo(line, err=True)
+
+    name, wishes = _wishes(words)
+    document = stack_scale(wishes, stack=name, results=results, listener=say)
+    emit(document, as_json, "" if as_json else scaled_text(document))
+
+
+def _wishes(words: tuple[str, ...]) -> tuple[str | None, dict[str | None, int]]:
+    """Stack, and workers by pool; a first word of several that is no ``POOL=WORKERS`` names it."""
+    name = words[0] if len(words) > 1 and "=" not in words[0] else None
+    wishes: dict[str | None, int] = {}
+    for word in words if name is None else words[1:]:
+        pool, sign, number = word.rpartition("=")
+        if (sign and not pool) or not number.isascii() or not number.isdecimal():
+            raise click.UsageError(
+                f"{word!r} is not a number of workers; write 4, or payments=3 for a pool"
+            )
+        if (pool or None) in wishes:
+            raise click.UsageError(f"{pool or 'the shared pool'} is given twice")
+        wishes[pool or None] = int(number)
+    return name, wishes
 
 
 @stack.command()

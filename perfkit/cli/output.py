@@ -6,13 +6,15 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from perfkit.errors import PerfkitError
-from perfkit.runner.progress import Listener, Progress
-from perfkit.units import format_count
+from perfkit.units import format_count, format_duration
+
+if TYPE_CHECKING:
+    from perfkit.runner.progress import Listener, Progress
 
 __all__ = ["emit", "fail", "progress_view"]
 
@@ -53,6 +55,12 @@ def _named(progress: Progress) -> str:
     return f"trial {progress.trial + 1} of {progress.trials}  {progress.label}"
 
 
+def _left(progress: Progress) -> str:
+    """In seconds while there are few of them."""
+    seconds = round(progress.left_s)
+    return f"{seconds} s" if seconds < 100 else format_duration(seconds * 1e9)
+
+
 class _Plain:
     """Lines for pipes and logs: one at each change of phase, and one every five seconds."""
 
@@ -67,7 +75,7 @@ class _Plain:
         self._last, self._next_s = here, progress.elapsed_s + _EVERY_S
         click.echo(
             f"[{progress.elapsed_s:6.1f} s] {_named(progress)}  {_WORDS[progress.phase]}"
-            f"  {_figures(progress)}  about {progress.left_s:.0f} s left".rstrip(),
+            f"  {_figures(progress)}  about {_left(progress)} left".rstrip(),
             err=True,
         )
 
@@ -81,7 +89,23 @@ class _Json:
 
 @contextmanager
 def progress_view(style: Style) -> Iterator[Listener]:
-    """A listener that shows progress on stderr; a bar on a terminal, lines in a pipe."""
+    """A listener that shows progress on stderr; a bar on a terminal, lines in a pipe.
+
+    Warnings are shown in every style, also in none.
+    """
+    with _view(style) as view:
+
+        def show(progress: Progress) -> None:
+            if progress.warning is None or style == "json":
+                view(progress)
+            else:
+                click.echo(f"warning: {progress.warning}", err=True)
+
+        yield show
+
+
+@contextmanager
+def _view(style: Style) -> Iterator[Listener]:
     if style == "none":
         yield lambda _: None
     elif style == "json":
@@ -98,7 +122,7 @@ def progress_view(style: Style) -> Iterator[Listener]:
             BarColumn(),
             TextColumn("{task.fields[phase]}  {task.fields[figures]}"),
             TimeElapsedColumn(),
-            TextColumn("about {task.fields[left]} s left"),
+            TextColumn("about {task.fields[left]} left"),
         )
         with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
             task = bars.add_task("", total=1.0, named="", phase="", figures="", left="?")
@@ -111,7 +135,7 @@ def progress_view(style: Style) -> Iterator[Listener]:
                     named=_named(progress),
                     phase=_WORDS[progress.phase],
                     figures=_figures(progress),
-                    left=f"{progress.left_s:.0f}",
+                    left=_left(progress),
                 )
 
             yield show

@@ -1,4 +1,4 @@
-"""Verbs that read what was measured: report, list, show."""
+"""Verbs that read what was measured: report, list, show, history."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ from typing import Any
 
 import click
 
-from perfkit.cli.choices import as_json, results_option
+from perfkit.api.selection import STATES, VERDICTS
+from perfkit.cli.choices import SCENARIO, as_json, results_option, split_pair
 from perfkit.cli.output import emit
 
-__all__ = ["list_", "report", "show"]
+__all__ = ["history", "list_", "report", "show"]
+
+_verdict = click.option(
+    "--verdict",
+    type=click.Choice(VERDICTS, case_sensitive=False),
+    multiple=True,
+    help="Repeatable; NONE: no summary says.",
+)
+_since = click.option("--since", metavar="TIME", help='"12h" or "7d" ago, or a date (UTC).')
+_axes = click.option(
+    "--axis", "axes", multiple=True, metavar="KEY=VALUE", help="Trials of a sweep; repeatable."
+)
 
 
 @click.command()
@@ -27,36 +39,53 @@ def report(run: str | None, results: str | None, as_json: bool) -> None:
 
 @click.command("list")
 @click.argument("name", required=False)
+@click.option(
+    "--status", type=click.Choice(STATES, case_sensitive=False), multiple=True, help="Repeatable."
+)
+@_verdict
+@_since
+@_axes
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True)
 @results_option
 @as_json
-def list_(name: str | None, limit: int, results: str | None, as_json: bool) -> None:
-    """List runs, newest first."""
+def list_(
+    name: str | None,
+    axes: tuple[str, ...],
+    limit: int,
+    results: str | None,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """List runs, newest first.
+
+    NAME is that of a run or of a scenario in it, and may hold * and ?.
+    """
     from perfkit.api.history import list_runs
+    from perfkit.cli.tables import list_text
     from perfkit.paths import results_root
 
-    entries = list_runs(name, results=results)
+    entries = list_runs(name, results=results, axes=_values(axes), **filters)
+    shown = entries[:limit]
     rows: list[dict[str, Any]] = [
         {
             "name": entry.name,
             "run_id": entry.run_id,
             "status": entry.state,
+            "reason": entry.reason,
+            "verdict": entry.verdict,
+            "created": None if entry.created is None else entry.created.isoformat(),
+            "scenarios": list(entry.scenarios),
             "trials": entry.trials,
             "path": str(entry.path),
         }
-        for entry in entries[:limit]
+        for entry in shown
     ]
-    if not rows:
-        text = f"no runs under {results_root(results)}; make one: perfkit run smoke"
+    if rows:
+        text = list_text(shown, len(entries) - len(shown))
+    elif name or axes or any(filters.values()):
+        text = f"no run under {results_root(results)} is like that"
     else:
-        width = max(len(str(row["name"])) for row in rows)
-        text = "\n".join(
-            f"{row['run_id']}  {row['name']:<{width}}  {row['status']:<9}  "
-            f"{row['trials']} trial{'' if row['trials'] == 1 else 's'}"
-            for row in rows
-        )
-        if len(entries) > limit:
-            text += f"\n({len(entries) - limit} more; --limit {len(entries)} shows all)"
+        text = f"no runs under {results_root(results)}; make one: perfkit run smoke"
     emit({"runs": rows}, as_json, text)
 
 
@@ -73,3 +102,53 @@ def show(run: str | None, results: str | None, as_json: bool) -> None:
 
     opened = open_run(resolve(run, results=results))
     emit(outcome(opened), as_json, "" if as_json else run_text(opened))
+
+
+@click.command()
+@click.argument("scenario", type=SCENARIO)
+@_verdict
+@_since
+@_axes
+@click.option("-n", "--limit", type=click.IntRange(1), default=40, show_default=True)
+@results_option
+@as_json
+def history(
+    scenario: str,
+    axes: tuple[str, ...],
+    limit: int,
+    results: str | None,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """Show the trials of one scenario over time, newest last.
+
+    Figures are those of the runs' summaries; nothing is computed anew. A change of P95 is only
+    told between trials on the same host of the same scenario and stack.
+    """
+    from perfkit.api.history import past_trials
+    from perfkit.api.strict import strict_json
+    from perfkit.cli.tables import history_text
+    from perfkit.paths import results_root
+
+    found = past_trials(scenario, results=results, axes=_values(axes), **filters)
+    shown = found[-limit:]
+    document = {
+        "scenario": scenario,
+        "trials": [strict_json(each.document() | {"axes": each.trial.axes}) for each in shown],
+    }
+    text = (
+        history_text(shown, len(found) - len(shown))
+        if shown
+        else f"no trial of {scenario} under {results_root(results)} is like that"
+    )
+    emit(document, as_json, text)
+
+
+def _values(axes: tuple[str, ...]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for text in axes:
+        key, value = split_pair(text, "--axis", "KEY=VALUE")
+        if key in values:
+            raise click.UsageError(f"--axis {key} is given twice")
+        values[key] = value
+    return values

@@ -13,6 +13,7 @@ from perfkit.figures.chart import (
     Axis,
     Bars,
     Chart,
+    Instant,
     Line,
     Note,
     Panel,
@@ -26,17 +27,24 @@ from perfkit.figures.instrument import instrument
 from perfkit.figures.latency import by_percentile, intended_and_sent
 from perfkit.figures.load import throughput
 from perfkit.figures.markup import Block
+from perfkit.figures.matrix import cells, commands, matrix, mechanisms, recorded, recovery_times
 from perfkit.figures.multiples import across, titles, windows
+from perfkit.figures.phases import phases
+from perfkit.figures.redis import latency_events, slow_commands
+from perfkit.figures.reliability import recovery, stalled
 from perfkit.figures.resources import cpu, cpu_over_time, memory
 from perfkit.figures.scaling import against_workers, latency_against_workers
+from perfkit.figures.scoreboard import scoreboard
 from perfkit.figures.stages import breakdown
-from perfkit.figures.tables import percentiles, thresholds, trials
+from perfkit.figures.tables import percentiles, trials
+from perfkit.figures.workforce import scale_events, worker_time, workers_over_time
 
 __all__ = [
     "Axis",
     "Bars",
     "Block",
     "Chart",
+    "Instant",
     "Line",
     "Note",
     "Panel",
@@ -49,6 +57,8 @@ __all__ = [
     "against_workers",
     "breakdown",
     "by_percentile",
+    "cells",
+    "commands",
     "cpu",
     "cpu_over_time",
     "environment",
@@ -57,15 +67,27 @@ __all__ = [
     "instrument",
     "intended_and_sent",
     "latency_against_workers",
+    "latency_events",
+    "matrix",
+    "mechanisms",
     "memory",
     "oldest",
     "percentiles",
+    "phases",
+    "recorded",
+    "recovery",
+    "recovery_times",
     "reproduce",
+    "scale_events",
+    "scoreboard",
     "settings",
-    "thresholds",
+    "slow_commands",
+    "stalled",
     "throughput",
     "titles",
     "trials",
     "waiting",
     "windows",
+    "worker_time",
+    "workers_over_time",
 ]

@@ -10,7 +10,7 @@ import pandas as pd
 from perfkit.figures import sheet
 from perfkit.figures.instrument import instrument_line
 from perfkit.figures.load import load_line
-from perfkit.figures.markup import Block, table, text
+from perfkit.figures.markup import Block, table, text, warned
 from perfkit.figures.tables import marks, trials_table
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["first_screen"]
 
 _FEW: Final = 2
+_SCENARIOS: Final = 3  # with more of them the words about each lie folded
+_NAMED: Final = 4
 
 
 def first_screen(
@@ -43,25 +45,49 @@ def first_screen(
     lines = "".join(f"<li>{text(line)}</li>" for line in rest)
     reasons = [reason for reason in verdict.reasons if reason not in headline.sentence]
     load = load_line(trials, facts)
+    lines = f'<ul class="pk-lines">{lines}<li>{text(load)}</li></ul>'
+    if trials["scenario"].nunique() > _SCENARIOS:
+        lines = lines.replace("<li>", f"<li>{text(answer)}</li><li>", 1)
+        lines = f'<details class="pk-more"><summary>scenario by scenario</summary>{lines}</details>'
+        answer = _overall(trials)
     html = (
         f"{sheet.element()}"
         f'<div class="pk-banner pk-{text(verdict.status)}" role="status">'
         f'<p><span class="pk-status">{text(verdict.status)}</span>{text(sentence)}</p>'
         f'<p class="pk-sentence">{text(answer)}</p>'
-        f'<ul class="pk-lines">{lines}<li>{text(load)}</li></ul>'
+        f"{lines}"
         f"{_reasons(reasons)}</div>"
         f"{table(trials_table(trials), marks=marks(trials))}"
         f'<p class="pk-small">{text(instrument_line(trials, facts))}</p>'
         f'<p class="pk-small">{text(_origin(manifest))}</p>'
+        f"{warned(manifest.get('warnings') or ())}"
     )
     plain = "\n".join(
         [
             f"{verdict.status}: {sentence}",
             *(f"  - {line}" for line in (*headline.lines, load)),
             *(f"  {reason}" for reason in reasons),
+            *(f"  warning: {words}" for words in manifest.get("warnings") or ()),
         ]
     )
     return Block(html=html, plain=plain)
+
+
+def _overall(trials: pd.DataFrame) -> str:
+    """Who carries the load, when there are too many scenarios to speak of each."""
+    carried = int((trials["state"] == "carried").sum())
+    said = [f"{carried} of {len(trials)} trials carry their offered load"]
+    for state, words in (
+        ("saturated", "saturated"),
+        ("undecided", "undecided"),
+        ("partial", "cut short"),
+        ("idle", "without load"),
+    ):
+        named = [str(title) for title in trials["title"][trials["state"] == state]]
+        if named:
+            more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+            said.append(f"{len(named)} {words} ({', '.join(named[:_NAMED])}{more})")
+    return f"{'; '.join(said)}."
 
 
 def _reasons(reasons: list[str]) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["accounting"]
 
 _HEALTHY: Final = frozenset({"planned", "sent", "accepted", "done"})
-_ALARMING: Final = frozenset({"lost", "unexplained"})
+_BESIDE: Final = 4  # with more trials than this they stand below each other
+_ALARMING: Final = frozenset({"lost", "unexplained", "double_charges"})
 _MEANING: Final = {
     "planned": "requests that came due",
     "sent": "of these, sent",
@@ -39,6 +40,9 @@ _MEANING: Final = {
     "duplicated": "one attempt started or finished more than once",
     "redelivered": "delivered more than once",
     "ambiguous": "no answer and no known id",
+    "double_charges": "payments that were charged more than once",
+    "charges_stopped": "executions that were kept from charging again",
+    "stalled_max": "messages that waited for recovery at once, at the most",
 }
 
 
@@ -150,11 +154,12 @@ def _counters(parts: Mapping[str, Accounting]) -> str:
 
 def _classes(whole: Accounting, parts: Mapping[str, Accounting]) -> str:
     counts = whole.counts()
-    each = {name: part.counts() for name, part in parts.items()} if len(parts) > 1 else {}
+    many = len(parts) > _BESIDE
+    each = {} if many or len(parts) == 1 else {n: part.counts() for n, part in parts.items()}
     present = [name for name, count in counts.items() if count or name in _HEALTHY]
     none = ", ".join(name.replace("_", " ") for name in counts if name not in present)
     shown = Table(
-        columns=("class", "all trials" if each else "requests", *each, "meaning"),
+        columns=("class", "all trials" if len(parts) > 1 else "requests", *each, "meaning"),
         rows=tuple(
             (
                 name.replace("_", " "),
@@ -169,4 +174,20 @@ def _classes(whole: Accounting, parts: Mapping[str, Accounting]) -> str:
     marks = [
         "" if name in _HEALTHY else "bad" if name in _ALARMING else "unsure" for name in present
     ]
-    return table(shown, marks=marks)
+    return table(shown, marks=marks) + (_by_trial(parts, present) if many else "")
+
+
+def _by_trial(parts: Mapping[str, Accounting], present: list[str]) -> str:
+    """A row a trial, folded: where there are many, columns of them would run off the page."""
+    rows = [(name, part.counts()) for name, part in parts.items()]
+    shown = Table(
+        columns=("trial", *(name.replace("_", " ") for name in present)),
+        rows=tuple(
+            (name, *(format_count(counts[each]) for each in present)) for name, counts in rows
+        ),
+    )
+    marks = ["bad" if any(counts[each] for each in _ALARMING) else "" for _, counts in rows]
+    return (
+        f'<details class="pk-more"><summary>in each of {len(rows)} trials</summary>'
+        f"{table(shown, marks=marks)}</details>"
+    )

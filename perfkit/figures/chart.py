@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 __all__ = [
+    "OPEN_PANELS",
     "POINTS_PER_LINE",
     "Axis",
     "Bars",
     "Chart",
     "Dash",
+    "Instant",
     "Line",
     "Mark",
     "Note",
@@ -34,7 +36,10 @@ __all__ = [
 POINTS_PER_LINE: Final = 600
 """A line with more points is thinned, keeping its lows and highs."""
 
-_POINTS_PER_CHART: Final = 9000
+OPEN_PANELS: Final = 6
+"""With more panels than this only the finding of a chart stands open on a page."""
+
+_POINTS_PER_CHART: Final = 7000
 _DOZEN: Final = 12
 
 Dash: TypeAlias = Literal["solid", "dash", "dot"]
@@ -102,6 +107,16 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Instant:
+    """A place on the x axis where something was done; ``row`` keeps labels from each other."""
+
+    x: float
+    label: str
+    colour: str = "muted"
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A level across the panel, such as a limit."""
 
@@ -121,7 +136,7 @@ class Note:
     left: bool = False
 
 
-Mark: TypeAlias = Line | Points | Bars | Span | Rule | Note
+Mark: TypeAlias = Line | Points | Bars | Span | Instant | Rule | Note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +172,7 @@ class Chart:
         table: made from the marks when left out.
         summary: for those who can't see it; made from the marks when left out.
         height: of one panel, in CSS pixels.
+        beside: so many panels stand side by side on a wide page, at most.
     """
 
     title: str
@@ -167,6 +183,7 @@ class Chart:
     summary: str = ""
     shared: bool = True
     height: int = 240
+    beside: int = 3
 
     def __post_init__(self) -> None:
         if bool(self.panels) == bool(self.empty):
@@ -176,12 +193,21 @@ class Chart:
     def columns(self) -> int:
         """Panels side by side on a wide page."""
         count = len(self.panels)
-        return 2 if count == 4 else max(1, min(3, count))
+        return 2 if count == 4 else max(1, min(self.beside, count))
 
-    def points_per_line(self, most: int) -> int:
-        """At most ``most``, fewer where many lines share the chart: a report must stay small."""
+    def points_per_line(self, most: int, share: float = 1.0) -> int:
+        """At most ``most``, fewer where many lines share the chart: a report must stay small.
+
+        Args:
+            share: of the points that a chart may have.
+        """
         lines = sum(isinstance(mark, Line) for panel in self.panels for mark in panel.marks)
-        return max(_DOZEN * 4, min(most, _POINTS_PER_CHART // max(1, lines)))
+        return max(_DOZEN * 4, min(most, int(_POINTS_PER_CHART * share) // max(1, lines)))
+
+    @property
+    def folded(self) -> bool:
+        """Whether so many panels stay folded on a page until somebody wants them."""
+        return len(self.panels) > OPEN_PANELS
 
     @property
     def dotted(self) -> bool:
@@ -284,6 +310,11 @@ def _described(panels: tuple[Panel, ...]) -> str:
             if isinstance(mark, Line | Points | Bars)
         ]
         what += [mark.text for mark in panel.marks if isinstance(mark, Note)]
+        what += [
+            f"{mark.label} at {mark.x:.4g}"
+            for mark in panel.marks
+            if isinstance(mark, Instant) and mark.label
+        ]
         sentences.append(f"{where}{panel.y.title}; {', '.join(what)}" if what else where)
     return ". ".join(sentences) + "."
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import pandas as pd
 
 from perfkit.figures.chart import Table
-from perfkit.figures.markup import Block, table, text
+from perfkit.figures.markup import Block, table, text, warned
 from perfkit.figures.multiples import titles
 from perfkit.units import format_bytes, format_duration
 
 __all__ = ["environment", "reproduce", "settings"]
 
+_WATCHING: Final = frozenset({"--json", "--while-stdin"})
 _SERVER: Final = ("server", "version", "allocator")
 
 
@@ -56,13 +57,18 @@ def environment(manifest: Mapping[str, Any]) -> Block:
             f"{table(set_to)}</details>"
         )
     plain = "\n".join(f"{name}: {value}" for name, value in rows)
-    return Block(html=table(shown, css="pk-table pk-wrap") + more, plain=plain)
+    warnings = manifest.get("warnings") or ()
+    return Block(
+        html=table(shown, css="pk-table pk-wrap") + warned(warnings) + more,
+        plain="\n".join([plain, *(f"warning: {words}" for words in warnings)]),
+    )
 
 
 def settings(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) -> Block:
     """Workers, ingest and Redis as they were set, a row a pool and trial.
 
-    What a server said of itself and not every trial's said alike is in a table of its own.
+    Where a server could not do what its profile asks for it is said below. What a server said of
+    itself and not every trial's said alike is in a table of its own.
 
     Args:
         trials: ``run.trials()``.
@@ -77,7 +83,9 @@ def settings(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) ->
             format_duration(float(known.get("worker_timeout_ns") or "nan")),
             format_duration(float(known.get("heartbeat_timeout_ns") or "nan")),
             str(known.get("preset", "n/a")),
-            f"{known.get('ingest_processes', '?')}, {known.get('ingest_enqueue', '?')}",
+            "none"
+            if facts(trial).get("via") == "enqueue"
+            else f"{known.get('ingest_processes', '?')}, {known.get('ingest_enqueue', '?')}",
             _profile(facts(trial)),
         )
         for trial, name in names.items()
@@ -88,9 +96,15 @@ def settings(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) ->
     columns = (*columns, "heartbeat timeout", "preset", "ingest", "Redis")
     differing = _differing({name: _redis(facts(trial)) for trial, name in names.items()})
     more = table(differing) if differing.rows else ""
+    warnings = dict.fromkeys(
+        f"Note: {warning}."
+        for trial in names
+        for warning in _redis(facts(trial)).get("warnings", ())
+    )
+    notes = "".join(f'<p class="pk-note">{text(warning)}</p>' for warning in warnings)
     return Block(
-        html=table(Table(columns=columns, rows=tuple(rows))) + more,
-        plain="\n".join("  ".join(row) for row in (*rows, *differing.rows)),
+        html=table(Table(columns=columns, rows=tuple(rows))) + notes + more,
+        plain="\n".join((*("  ".join(row) for row in (*rows, *differing.rows)), *warnings)),
     )
 
 
@@ -106,7 +120,7 @@ def _profile(facts: Mapping[str, Any]) -> str:
     known: Mapping[str, Any] = (facts.get("settings") or {}).get("redis") or {}
     for each in (_redis(facts), known, asked):
         if profile := each.get("profile"):
-            return str(profile)
+            return f"{profile}, one for each queue" if each.get("per_queue") else str(profile)
     return "n/a"
 
 
@@ -129,8 +143,8 @@ def _differing(servers: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def reproduce(manifest: Mapping[str, Any]) -> Block:
     """The command, the seeds, and the scenario as it was read."""
-    command = shlex.join(str(word) for word in manifest.get("command") or ())
-    seeds = sorted({int(trial["seed"]) for trial in manifest.get("plan") or ()})
+    command = shlex.join(_measuring(str(word) for word in manifest.get("command") or ()))
+    seeds = sorted({int(trial["seed"]) for trial in manifest.get("plan") or () if "seed" in trial})
     planned = len(manifest.get("plan") or ())
     words = f"Seeds: {', '.join(map(str, seeds)) or 'none'}. Trials planned: {planned}."
     scenarios = "".join(
@@ -144,6 +158,15 @@ def reproduce(manifest: Mapping[str, Any]) -> Block:
         f"{scenarios}"
     )
     return Block(html=html, plain=f"{command}\n{words}")
+
+
+def _measuring(words: Iterable[str]) -> Iterator[str]:
+    """A command without what only lets a notebook watch it."""
+    skip = False
+    for word in words:
+        if not skip and word not in _WATCHING and word != "--progress":
+            yield word
+        skip = word == "--progress" and not skip
 
 
 def _placement(placement: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from perfkit.figures.chart import (
     Axis,
     Bars,
     Chart,
+    Instant,
     Line,
     Mark,
     Note,
@@ -31,6 +32,7 @@ __all__ = ["render"]
 _TOP: Final = 96  # title, reading line, legend
 _BOTTOM: Final = 44
 _GAP: Final = 66  # between stacked panels: axis title below, panel title above
+_ROW: Final = 14  # between labels one below the other
 _DASHES: Final = {"solid": "solid", "dash": "dash", "dot": "dot"}
 
 
@@ -151,7 +153,7 @@ def _panel(
     )
     points = chart.points_per_line(POINTS_PER_LINE)
     for mark in panel.marks:
-        if isinstance(mark, Span | Rule):
+        if isinstance(mark, Span | Instant | Rule):
             _shape(mark, suffix, layout)
             continue
         if isinstance(mark, Note):
@@ -241,7 +243,7 @@ def _traces(mark: Mark, panel: Panel, *, dotted: bool, points: int) -> list[dict
     raise TypeError(f"{type(mark).__name__} is not drawn by a trace")
 
 
-def _shape(mark: Span | Rule, suffix: str, layout: dict[str, Any]) -> None:
+def _shape(mark: Span | Instant | Rule, suffix: str, layout: dict[str, Any]) -> None:
     note: dict[str, Any] = {
         "text": _plain(mark.label),
         "showarrow": False,
@@ -264,6 +266,23 @@ def _shape(mark: Span | Rule, suffix: str, layout: dict[str, Any]) -> None:
         )
         note |= {"xref": f"x{suffix}", "yref": f"y{suffix} domain", "xanchor": "left"}
         note |= {"x": _short(mark.start), "y": 1, "yanchor": "top", "xshift": 2}
+    elif isinstance(mark, Instant):
+        layout["shapes"].append(
+            {
+                "type": "line",
+                "xref": f"x{suffix}",
+                "yref": f"y{suffix} domain",
+                "x0": _short(mark.x),
+                "x1": _short(mark.x),
+                "y0": 0,
+                "y1": 1,
+                "line": {"color": style.value(mark.colour), "width": 1, "dash": "dot"},
+            }
+        )
+        note["font"]["color"] = style.value(mark.colour)
+        note |= {"xref": f"x{suffix}", "yref": f"y{suffix} domain", "xanchor": "left"}
+        note |= {"x": _short(mark.x), "y": 1, "yanchor": "top", "xshift": 2}
+        note["yshift"] = -_ROW * mark.row
     else:
         layout["shapes"].append(
             {
@@ -279,7 +298,8 @@ def _shape(mark: Span | Rule, suffix: str, layout: dict[str, Any]) -> None:
         )
         note |= {"xref": f"x{suffix} domain", "yref": f"y{suffix}", "xanchor": "right"}
         note |= {"x": 1, "y": _short(mark.y), "yanchor": "bottom"}
-    layout["annotations"].append(note)
+    if note["text"]:
+        layout["annotations"].append(note)
 
 
 def _note(mark: Note, panel: Panel, suffix: str) -> dict[str, Any]:

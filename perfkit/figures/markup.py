@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from perfkit.figures.chart import Bars, Chart, Line, Number, Panel, Points, Table
 
-__all__ = ["Block", "figure", "table", "text"]
+__all__ = ["Block", "figure", "sentence", "table", "text", "warned"]
 
 _TABLE_ROWS: Final = 24
 
@@ -30,6 +30,21 @@ def text(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
+def sentence(words: str, *, strong: bool = False) -> Block:
+    """A line of its own: a finding, or that there is nothing to show."""
+    shown = text(words)
+    if strong:
+        return Block(f'<p class="pk-finding"><strong>{shown}</strong></p>', words)
+    return Block(f'<p class="pk-reading">{shown}</p>', words)
+
+
+def warned(words: Iterable[object]) -> str:
+    """What makes the numbers worth less, a line each; empty where there is nothing."""
+    return "".join(
+        f'<p class="pk-small"><strong>Warning:</strong> {text(each)}</p>' for each in words
+    )
+
+
 def figure(chart: Chart) -> str:
     """Caption, picture (or the sentence that there is none), and "view as table"."""
     from perfkit.figures import static
@@ -43,15 +58,32 @@ def figure(chart: Chart) -> str:
         return f'<div class="pk-figure">{caption}<p class="pk-empty">{text(chart.empty)}</p></div>'
     picture = themed(static.render(chart, named=False))
     shown = chart.table or _table_of(chart.panels)
+    drawn = f'<figure class="pk-chart" role="img" aria-label="{text(chart.alt)}">{picture}</figure>'
+    if chart.folded:
+        summary = f"show {len(chart.panels)} panels"
+        drawn = f'<details class="pk-more"><summary>{summary}</summary>{drawn}</details>'
     return (
-        f'<div class="pk-figure">{caption}'
-        f'<figure class="pk-chart" role="img" aria-label="{text(chart.alt)}">{picture}</figure>'
+        f'<div class="pk-figure">{caption}{drawn}'
         f'<details class="pk-data"><summary>view as table</summary>{table(shown)}</details></div>'
     )
 
 
-def table(shown: Table, *, css: str = "pk-table", marks: Sequence[str] = ()) -> str:
-    """A table; numbers align right. ``marks`` are CSS classes, one a row."""
+def table(shown: Table, *, css: str = "pk-table", marks: Sequence[str] = (), fold: int = 0) -> str:
+    """A table; numbers align right.
+
+    Args:
+        css: classes of the table.
+        marks: CSS classes, one a row.
+        fold: rows after so many lie folded; nought folds none.
+    """
+    if fold and len(shown.rows) > fold + 2:
+        first = Table(columns=shown.columns, rows=shown.rows[:fold])
+        rest = Table(columns=shown.columns, rows=shown.rows[fold:], note=shown.note)
+        return (
+            f"{table(first, css=css, marks=marks[:fold])}"
+            f'<details class="pk-more"><summary>{len(rest.rows)} more rows</summary>'
+            f"{table(rest, css=css, marks=marks[fold:])}</details>"
+        )
     numeric = [
         all(_is_numeric(row[column]) for row in shown.rows) for column in range(len(shown.columns))
     ]

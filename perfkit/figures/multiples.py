@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from perfkit.figures.chart import Span
+from perfkit.figures.chart import Instant, Span
 from perfkit.units import format_duration
 
 __all__ = [
@@ -30,6 +30,8 @@ __all__ = [
 
 PANELS: Final = 12
 """More trials than this are not drawn side by side; their figures are in the tables."""
+
+_APART: Final = 0.12  # of the x axis: labels nearer to each other than this would overlap
 
 
 def titles(trials: pd.DataFrame) -> dict[int, str]:
@@ -53,9 +55,9 @@ def sound(trials: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return trials[kept], of if left else ""
 
 
-def drawn(count: int) -> str:
-    """What to add to a reading line when only some of the ``count`` trials have a panel."""
-    return f" {PANELS} of {count} trials are drawn; the tables have all." if count > PANELS else ""
+def drawn(count: int, what: str = "trials") -> str:
+    """What to add to a reading line when only some of ``count`` have a panel."""
+    return f" {PANELS} of {count} {what} are drawn; the tables have all." if count > PANELS else ""
 
 
 def across(trials: pd.DataFrame, read: Callable[[int], pd.DataFrame]) -> pd.DataFrame:
@@ -81,19 +83,71 @@ def across(trials: pd.DataFrame, read: Callable[[int], pd.DataFrame]) -> pd.Data
 def windows(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) -> pd.DataFrame:
     """Where the measured window lies: ``windows(run.trials(), run.trial_facts)``.
 
-    Columns: trial, start_s, end_s, over_s (end of the drain); seconds since load began. A trial
-    that never got there is absent.
+    Columns: trial, start_s, end_s, over_s (end of the drain); seconds since load began; and
+    instants: a tuple of `Instant`, where a phase of the load begins, where workers were added or
+    removed, and where something was broken and mended. A trial that never got to its window is
+    absent.
     """
     rows = []
     for trial in trials["trial"]:
-        instants = facts(int(trial)).get("instants_ns") or {}
+        known = facts(int(trial))
+        instants = known.get("instants_ns") or {}
         names = ("load_start", "window_start", "window_end", "drain_end")
         began, start, end, over = (instants.get(name) for name in names)
         if began is not None and start is not None and end is not None:
             over = end if over is None else over
-            places = ((place - began) / 1e9 for place in (start, end, over))
-            rows.append((int(trial), *places))
-    return pd.DataFrame(rows, columns=["trial", "start_s", "end_s", "over_s"])
+            places = [(place - began) / 1e9 for place in (start, end, over)]
+            length = places[-1]
+            marks = (
+                *_phases(known),
+                *_scalings(known, began, length),
+                *_faults(known, began, length),
+            )
+            rows.append((int(trial), *places, marks))
+    return pd.DataFrame(rows, columns=["trial", "start_s", "end_s", "over_s", "instants"])
+
+
+def _phases(facts: Mapping[str, Any]) -> Iterator[Instant]:
+    """Where each phase begins, its ramp included; nothing where the load has one phase alone."""
+    stretches = [each for each in facts.get("stretches") or () if each.get("phase") is not None]
+    begins: dict[int, tuple[float, str]] = {}
+    for each in stretches:
+        begins.setdefault(int(each["phase"]), (float(each["begin_ns"]) / 1e9, str(each["name"])))
+    if len(begins) < 2:
+        return
+    length = max(float(each["end_ns"]) for each in stretches) / 1e9
+    last = -length
+    for at, name in begins.values():
+        yield Instant(x=at, label=name if at - last >= length * _APART else "")
+        last = at if at - last >= length * _APART else last
+
+
+def _scalings(facts: Mapping[str, Any], began: float, length: float) -> Iterator[Instant]:
+    """Where the number of workers was changed; labels that would lie on each other are left out."""
+    last = -length
+    for each in sorted(facts.get("scale_events") or (), key=lambda event: int(event["at_ns"])):
+        at = (float(each["at_ns"]) - began) / 1e9
+        free = at - last >= length * _APART
+        pool = f"{each['pool']} " if each.get("pool") else ""
+        words = f"{pool}{each.get('from_workers', '?')}→{each.get('to_workers', '?')}"
+        yield Instant(x=at, label=words if free else "", colour="vermilion", row=1)
+        last = at if free else last
+
+
+def _faults(facts: Mapping[str, Any], began: float, length: float) -> Iterator[Instant]:
+    """Where something was broken on purpose, and where it was mended; what was not done is not."""
+    happened = []
+    for fault in facts.get("faults") or ():
+        if fault.get("done_ns") is not None:
+            happened.append((float(fault["done_ns"]), f"{fault['action']} {fault['target']}"))
+            if fault.get("ended_ns") is not None:
+                happened.append((float(fault["ended_ns"]), "mended"))
+    last = -length
+    for at_ns, words in sorted(happened):
+        at = (at_ns - began) / 1e9
+        free = at - last >= length * _APART
+        yield Instant(x=at, label=words if free else "", colour="bad", row=2)
+        last = at if free else last
 
 
 def at_least(value_ns: float, trial: int, shaded: pd.DataFrame | None, seen_ns: float = 0.0) -> str:
@@ -150,12 +204,18 @@ def inside(frame: pd.DataFrame, shaded: pd.DataFrame | None) -> pd.DataFrame:
     return kept if len(kept) else frame
 
 
-def span(shaded: pd.DataFrame | None, trial: int) -> tuple[Span, ...]:
-    """The window of a trial as a mark, where it is known."""
+def span(shaded: pd.DataFrame | None, trial: int) -> tuple[Span | Instant, ...]:
+    """The window of a trial as a mark, where it is known, and what happened in it."""
     if shaded is None or shaded.empty:
         return ()
     mine = shaded[shaded["trial"] == trial]
-    return tuple(
-        Span(start=float(start), end=float(end), label="measured window")
-        for start, end in zip(mine["start_s"], mine["end_s"], strict=True)
+    instants = tuple(mark for marks in mine["instants"] for mark in marks)
+    # Where phases have names, the first of them stands where the window's would.
+    named = any(mark.row == 0 and mark.label for mark in instants)
+    return (
+        *(
+            Span(start=float(start), end=float(end), label="" if named else "measured window")
+            for start, end in zip(mine["start_s"], mine["end_s"], strict=True)
+        ),
+        *instants,
     )

@@ -7,6 +7,7 @@ other by name instead.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,15 +26,20 @@ from perfkit.figures.chart import (
     numbers,
     time_ticks,
 )
-from perfkit.figures.multiples import PANELS, at_least, highest, lowest, sound, titles
-from perfkit.figures.style import PERCENTILES, trial_colours
-from perfkit.units import format_count, format_ms, format_rate
+from perfkit.figures.multiples import PANELS, at_least, drawn, highest, lowest, sound, titles
+from perfkit.figures.style import FLOWS, PERCENTILES, trial_colours
+from perfkit.units import format_count, format_ms, format_percent, format_rate
 
 __all__ = ["against_workers", "latency_against_workers"]
 
 _ONE: Final = "Sweep the number of workers to see how the stack scales."
 _CLAUSES: Final = 4
 _WORKERS: Final = "workers="
+_RATES: Final = (
+    ("offered", "offered_per_s", "grey", 1.0),
+    ("came due", "due_per_s", "sky", 1.0),
+    ("done", "throughput_per_s", FLOWS["done"], 1.0),
+)
 
 
 def against_workers(trials: pd.DataFrame) -> Chart:
@@ -49,6 +55,24 @@ def against_workers(trials: pd.DataFrame) -> Chart:
     )
     if len(trials) < 2:
         return Chart(title="One trial: nothing to compare", reading=reading, empty=_ONE)
+    if _alike(trials):
+        return Chart(
+            title=_finding(trials),
+            reading="Throughput: jobs finished a second, beside what was offered and what of that"
+            " came due. Every trial has as many workers.",
+            panels=(_rows(trials, _RATES, Axis(title="jobs/s", zero=True)),),
+            table=_scaling_table(trials),
+            height=_height(trials),
+        )
+    families = list(_families(trials))
+    if len(families) > _CLAUSES:
+        return Chart(
+            title=_finding(trials),
+            reading="Throughput: jobs finished a second, a panel for each way to set the stack up;"
+            f" dashed is the load offered.{drawn(len(families), 'ways')}",
+            panels=tuple(_family_panel(family, trials) for family in families[:PANELS]),
+            table=_scaling_table(trials),
+        )
     placed, x = _placed(trials)
     loads = sorted({float(value) for value in trials["offered_per_s"].dropna() if value > 0})
     rate: list[Mark] = [Rule(y=level, label=f"offered {format_rate(level)}") for level in loads[:3]]
@@ -82,10 +106,20 @@ def latency_against_workers(trials: pd.DataFrame, windows: pd.DataFrame | None =
     )
     if trials.empty:
         return Chart(title="No trial was measured", reading=reading, empty=_ONE)
-    placed, x = _placed(trials)
     ticks = time_ticks(
         value for name in PERCENTILES for value in numbers(trials[f"{name}_ns"], 1e-6)
     )
+    if _alike(trials):
+        series = tuple((n.upper(), f"{n}_ns", colour, 1e-6) for n, colour in PERCENTILES.items())
+        axis = Axis(title="latency", scale="log", ticks=ticks)
+        return Chart(
+            title=_latency_finding(trials, windows),
+            reading=reading,
+            panels=(_rows(trials, series, axis),),
+            table=_table(trials),
+            height=_height(trials),
+        )
+    placed, x = _placed(trials)
     panels = []
     families = list(_families(placed))
     for family in families[:PANELS]:
@@ -107,6 +141,61 @@ def latency_against_workers(trials: pd.DataFrame, windows: pd.DataFrame | None =
         reading=reading,
         panels=tuple(panels),
         table=_table(trials),
+    )
+
+
+def _alike(trials: pd.DataFrame) -> bool:
+    """Whether trials have nothing to stand along but their names, and too many for a line."""
+    return bool(trials["workers"].nunique() == 1) and len(trials) > _CLAUSES
+
+
+def _rows(trials: pd.DataFrame, series: tuple[tuple[str, str, str, float], ...], x: Axis) -> Panel:
+    """A dot a value, a row a trial, the first at the top: long names have room at the side."""
+    names = list(titles(trials).values())
+    places = tuple(float(len(names) - 1 - place) for place in range(len(names)))
+    ticks = tuple((place, name) for place, name in zip(places, names, strict=True))
+    marks = tuple(
+        Points(
+            name=name,
+            x=tuple(math.nan if value is None else value for value in numbers(trials[of], scale)),
+            y=places,
+            colour=colour,
+        )
+        for name, of, colour, scale in series
+    )
+    return Panel(x=x, y=Axis(title="", ticks=ticks), marks=marks)
+
+
+def _height(trials: pd.DataFrame) -> int:
+    return 40 + 22 * len(trials)
+
+
+def _family_panel(family: _Family, trials: pd.DataFrame) -> Panel:
+    """Throughput of one family, and the load that it was offered."""
+    placed, x = _placed(trials)
+    rows = placed[placed["trial"].isin(family.rows["trial"])]
+    loads = sorted({float(value) for value in rows["offered_per_s"].dropna() if value > 0})
+    rules = [Rule(y=level, label=f"offered {format_rate(level)}") for level in loads[:2]]
+    dots = _series(rows, "throughput_per_s", "throughput", FLOWS["done"])
+    title = family.name or family.scenario
+    return Panel(title=title, x=x, y=Axis(title="jobs/s", zero=True), marks=(*rules, *dots))
+
+
+def _scaling_table(trials: pd.DataFrame) -> Table:
+    rows = [
+        (
+            str(row["title"]),
+            format_count(float(row["workers"])),
+            *(format_rate(float(row[of])) for _, of, *_ in _RATES),
+            format_percent(float(row["efficiency"]), 0),
+        )
+        for _, row in trials.iterrows()
+    ]
+    return Table(
+        columns=("trial", "workers", *(name for name, *_ in _RATES), "efficiency"),
+        rows=tuple(rows),
+        note="Efficiency: throughput of one worker, relative to the fewest; n/a where the offered"
+        " load was the limit.",
     )
 
 
@@ -216,13 +305,14 @@ def _latency_finding(trials: pd.DataFrame, windows: pd.DataFrame | None) -> str:
     if known.empty:
         return f"No trial finished enough of its jobs for a P95{rest}"
     families = list(_families(known))
-    if len(families) > _CLAUSES:
-        return f"P95 of latency for {len(families)} ways to set the stack up{rest}"
 
     def words(row: pd.Series) -> str:
         value = at_least(float(row["p95_ns"]), int(row["trial"]), windows)
         return f"{value} ({row['title']})"
 
+    if len(families) > _CLAUSES or _alike(known):
+        slow, fast = highest(known, "p95_ns"), lowest(known, "p95_ns")
+        return f"P95 of {len(known)} trials is {words(fast)} to {words(slow)}{rest}"
     clauses = []
     for family in families:
         rows = family.rows

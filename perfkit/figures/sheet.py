@@ -32,6 +32,19 @@ table.pk-table{border-collapse:collapse;margin:6px 0 4px;font-variant-numeric:ta
  vertical-align:bottom;
  border-bottom-color:var(--pk-rule)}
 .pk-table .num{text-align:right}
+.pk-table td.bad{color:var(--pk-bad);font-weight:600}
+.pk-table td.unsure{color:var(--pk-unsure)}
+.pk-table td.zero{color:var(--pk-muted)}
+.pk-table td.good{color:var(--pk-good)}
+.pk-table td.broken{color:var(--pk-broken);font-weight:600}
+.pk-cells td{white-space:normal;min-width:150px}.pk-cells td small{font-weight:400}
+.pk-table.pk-matrix tbody th{border-bottom-color:var(--pk-grid)}
+.pk-matrix tbody th{color:var(--pk-ink);font-weight:400;white-space:nowrap;font-size:14px;
+ vertical-align:top}
+.pk-matrix thead th{font-weight:400}.pk-matrix thead th b{font-weight:600}
+.pk-matrix th:first-child{position:sticky;left:0;background:var(--pk-paper)}
+.pk-matrix small{color:var(--pk-muted);font-size:12px}
+.pk-matrix td.bad small{color:inherit}
 .pk-table tr.bad td{color:var(--pk-bad)}
 .pk-table tr.bad td:first-child{font-weight:700}
 .pk-table tr.broken td{color:var(--pk-broken)}

@@ -23,6 +23,7 @@ from perfkit.figures.chart import (
     Axis,
     Bars,
     Chart,
+    Instant,
     Line,
     Note,
     Number,
@@ -36,7 +37,7 @@ from perfkit.figures.svg import compact
 
 __all__ = ["render"]
 
-_POINTS: Final = 240  # a static line is never zoomed
+_POINTS: Final = 160  # a static line is never zoomed
 _WIDTH: Final = 10.0  # inches, at 72 points
 _DASHES: Final = {"solid": "-", "dash": (0, (5, 3)), "dot": (0, (1.5, 2))}
 _SETTINGS: Final[Any] = {
@@ -87,8 +88,13 @@ def _draw(chart: Chart) -> Figure:
     handles: dict[str, Any] = {}
     for axes in grid[len(panels) :]:
         axes.remove()
-    for panel, axes in zip(panels, grid, strict=False):
+    for place, (panel, axes) in enumerate(zip(panels, grid, strict=False)):
         _panel(panel, axes, handles, chart)
+        if chart.shared:
+            # Where scales are the same their labels stand once, at the edge.
+            left, last = place % chart.columns == 0, place + chart.columns >= len(panels)
+            axes.tick_params(labelleft=left, labelbottom=last)
+            axes.set_xlabel(axes.get_xlabel() if last else "")
     if len(handles) > 1:
         figure.legend(
             handles.values(),
@@ -122,7 +128,7 @@ def _panel(panel: Panel, axes: Axes, handles: dict[str, Any], chart: Chart) -> N
     series = [mark for mark in panel.marks if isinstance(mark, Bars)]
     for mark in panel.marks:
         artist = _mark(mark, panel, axes, series, stacked, chart)
-        if artist is not None and not isinstance(mark, Span | Rule | Note):
+        if artist is not None and not isinstance(mark, Span | Instant | Rule | Note):
             handles.setdefault(mark.name, artist)
     if panel.horizontal and not axes.yaxis_inverted():
         axes.invert_yaxis()
@@ -154,7 +160,7 @@ def _mark(
     chart: Chart,
 ) -> Any:
     if isinstance(mark, Line):
-        x, y = thinned(mark.x, mark.y, chart.points_per_line(_POINTS))
+        x, y = thinned(mark.x, mark.y, chart.points_per_line(_POINTS, share=0.6))
         few = chart.dotted or sum(value is not None for value in y) < 2
         [line] = axes.plot(
             x,
@@ -189,6 +195,18 @@ def _mark(
             va="top",
             fontsize=8,
             color=style.value("muted"),
+        )
+    if isinstance(mark, Instant):
+        axes.axvline(mark.x, color=style.value(mark.colour), linewidth=1, linestyle=(0, (1, 2)))
+        axes.annotate(
+            mark.label,
+            (mark.x, 0.99),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(2, -10 * mark.row),
+            textcoords="offset points",
+            va="top",
+            fontsize=8,
+            color=style.value(mark.colour),
         )
     if isinstance(mark, Rule):
         axes.axhline(mark.y, color=style.value(mark.colour), linewidth=1, linestyle=(0, (5, 3)))

@@ -11,8 +11,10 @@ __all__ = ["compact", "themed"]
 
 _TOKENS: Final = {colour: token for token, colour in style.LIGHT.colours.items()}
 _FAMILY: Final = "DejaVu Sans, Verdana, sans-serif"
+_LABELS: Final = ("font-size:9px", "text-anchor:start", f"fill:{style.value('muted')}")
 _ROOT: Final = (
-    f'<svg font-family="{_FAMILY}" stroke-linejoin="round" stroke-linecap="butt"'
+    f'<svg font-family="{_FAMILY}" style="{";".join(_LABELS)}"'
+    ' stroke-linejoin="round" stroke-linecap="butt"'
     ' xmlns:xlink="http://www.w3.org/1999/xlink" xmlns="http://www.w3.org/2000/svg"'
 )
 
@@ -20,19 +22,21 @@ _ROOT: Final = (
 def compact(document: str) -> str:
     """Only the ``<svg>`` element of matplotlib's document, drawing the same picture.
 
-    What every element says of the font moves to the root; so does the style sheet, which inside a
-    page would reach the whole of it. Coordinates keep a hundredth of a point.
+    What every element says of the font moves to the root; so do the style sheet, which inside a
+    page would reach the whole of it, and the look of most labels. Coordinates keep a tenth of a
+    point.
     """
     body = document[document.index("<svg") :].strip()
     body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<style.*?</style>", "", body, flags=re.S)
     body = re.sub(r'<g id="[^"]*"', "<g", body)
     body = re.sub(r' transform="rotate\(-?0 [^"]*\)"', "", body)
     body = re.sub(r" font-family: '[^']*';", "", body)
-    body = re.sub(r"(\d\.\d\d)\d+", r"\1", body)
+    body = re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), body)
     body = re.sub(r' d="([^"]*)"', lambda path: f' d="{_path(path[1])}"', body)
     body = re.sub(r' style="([^"]*)"', lambda rules: f' style="{_rules(rules[1])}"', body)
     body = re.sub(r' (?:version|xmlns|xmlns:xlink)="[^"]*"', "", body)
-    body = _without_bare_groups(re.sub(r"<defs>\s*</defs>", "", body))
+    body = _without_bare_groups(re.sub(r"<defs>\s*</defs>|<g/>", "", body))
+    body = re.sub(r'(<text style=")([^"]*)"', lambda text: f'{text[1]}{_label(text[2])}"', body)
     return re.sub(r">\s+<", "><", body).replace("<svg", _ROOT, 1)
 
 
@@ -48,6 +52,11 @@ def themed(svg: str) -> str:
 
 def _path(steps: str) -> str:
     return re.sub(r"\s*([A-Za-z])\s*", r"\1", " ".join(steps.split()))
+
+
+def _label(rules: str) -> str:
+    """What of a text's rules is not the root's already."""
+    return ";".join(rule for rule in rules.split(";") if rule not in _LABELS)
 
 
 def _rules(rules: str) -> str:

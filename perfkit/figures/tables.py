@@ -1,33 +1,26 @@
-"""Tables: thresholds, trials, percentiles. Texts come from outside and are escaped."""
+"""Tables: trials, percentiles. Texts come from outside and are escaped."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 import pandas as pd
 
 from perfkit.figures.chart import Table
 from perfkit.figures.load import offered
-from perfkit.figures.markup import Block, table, text
+from perfkit.figures.markup import Block, table
 from perfkit.figures.multiples import titles
 from perfkit.units import (
     format_count,
-    format_duration,
     format_ms,
     format_percent,
     format_rate,
 )
 
-if TYPE_CHECKING:
-    from perfkit.verdict import ThresholdResult
+__all__ = ["marks", "percentiles", "trials", "trials_table"]
 
-__all__ = ["marks", "percentiles", "thresholds", "trials", "trials_table"]
-
-# What became of a target, the worst first, and how its row looks.
-_STATES: Final = {"missed": "bad", "not observed": "unsure", "not judged": "unsure", "holds": ""}
-_OBSERVED: Final = "observed, not inferred"
 _STATUS_MARKS: Final = {"FAIL": "bad", "INVALID": "broken", "INCONCLUSIVE": "unsure"}
 _CALM: Final = frozenset({"carried", "idle"})
 
@@ -85,48 +78,6 @@ def trials_table(frame: pd.DataFrame, *, full: bool = False) -> Table:
     return Table(columns=tuple(columns), rows=tuple(rows), note=note if full else "")
 
 
-def thresholds(results: Sequence[ThresholdResult], names: Mapping[int, str]) -> Block:
-    """Target, observed value with its n, margin, and whether it holds; misses first.
-
-    Args:
-        results: ``run.thresholds()``.
-        names: ``titles(trials)``.
-    """
-    if not results:
-        sentence = "No thresholds were set: what follows was observed, nothing was judged by it."
-        return Block(html=f'<p class="pk-empty">{text(sentence)}</p>', plain=sentence)
-    ordered = sorted(results, key=lambda result: list(_STATES).index(_state(result)))
-    several = len({result.trial for result in results}) > 1
-    rows = []
-    for result in ordered:
-        target = f"{result.metric}{f' of {result.queue}' if result.queue else ''} {result.expr}"
-        cells = (
-            _state(result),
-            target,
-            _value(result.metric, float(result.observed)),
-            _margin(float(result.margin)),
-            format_count(float(result.n)),
-            "" if result.note == _OBSERVED else result.note,
-        )
-        name = names.get(result.trial, f"trial {result.trial}")
-        rows.append((*cells[:1], name, *cells[1:]) if several else cells)
-    columns = ("", "target", "observed", "margin", "n", "note")
-    shown = Table(
-        columns=(*columns[:1], "trial", *columns[1:]) if several else columns,
-        rows=tuple(rows),
-        note="Observed, not inferred: one trial is one observation.",
-    )
-    return _block(shown, [_STATES[_state(result)] for result in ordered])
-
-
-def _state(result: ThresholdResult) -> str:
-    if result.note.endswith("not judged"):
-        return "not judged"
-    if result.holds:
-        return "holds"
-    return "not observed" if math.isnan(result.observed) else "missed"
-
-
 def percentiles(frame: pd.DataFrame, names: dict[int, str]) -> Block:
     """P50, P95 and P99 by trial and queue, with n and the jobs that never finished.
 
@@ -163,23 +114,3 @@ def _block(shown: Table, marks: Iterable[str] = ()) -> Block:
 
 def _fixed(value: float) -> str:
     return "n/a" if math.isnan(value) else f"{value:.2f}"
-
-
-def _margin(share: float) -> str:
-    if math.isinf(share):
-        return "∞" if share > 0 else "-∞"
-    return format_percent(share)
-
-
-def _value(metric: str, observed: float) -> str:
-    """A value in the unit of its metric."""
-    from perfkit.scenario.threshold import METRICS
-
-    unit = METRICS.get(metric)
-    if unit == "duration":
-        return format_duration(observed)
-    if unit == "share":
-        return format_percent(observed, 2)
-    if unit == "rate":
-        return format_rate(observed)
-    return "n/a" if math.isnan(observed) else f"{observed:g}"

@@ -9,36 +9,79 @@ of load. The *cohort* is what was intended inside the window.
 
 from perfkit.frames.costs import HostUse, host_use, resource_timeline, resources, slot_use
 from perfkit.frames.distribution import curve, percentiles
+from perfkit.frames.gauges import Gauge, gauge
+from perfkit.frames.incidents import Incidents, Outage, Restart, Silence, incidents_of
 from perfkit.frames.naming import Arm, arms, titles
+from perfkit.frames.phasing import Phase, Spans, phases, phases_of, spans_of, within
+from perfkit.frames.redelivering import SLEEP_NS, Redelivery, redeliveries
 from perfkit.frames.rows import calls, deliveries, jobs, leftovers, requests, samples
+from perfkit.frames.servers import latency_events, slow_commands
 from perfkit.frames.session import Session, session
 from perfkit.frames.staging import STAGES, stages
+from perfkit.frames.stalling import Stall, stalled, stalled_most, stalls
 from perfkit.frames.summary import trials
-from perfkit.frames.timelines import backlog, timeline, waiting
+from perfkit.frames.timelines import backlog, timeline, waiting, waiting_at
+from perfkit.frames.workforce import (
+    Force,
+    force,
+    recovery_s,
+    scale_events,
+    worker_time,
+    workers_over_time,
+)
 
 __all__ = [
+    "SLEEP_NS",
     "STAGES",
     "Arm",
+    "Force",
+    "Gauge",
     "HostUse",
+    "Incidents",
+    "Outage",
+    "Phase",
+    "Redelivery",
+    "Restart",
     "Session",
+    "Silence",
+    "Spans",
+    "Stall",
     "arms",
     "backlog",
     "calls",
     "curve",
     "deliveries",
+    "force",
+    "gauge",
     "host_use",
+    "incidents_of",
     "jobs",
+    "latency_events",
     "leftovers",
     "percentiles",
+    "phases",
+    "phases_of",
+    "recovery_s",
+    "redeliveries",
     "requests",
     "resource_timeline",
     "resources",
     "samples",
+    "scale_events",
     "session",
     "slot_use",
+    "slow_commands",
+    "spans_of",
     "stages",
+    "stalled",
+    "stalled_most",
+    "stalls",
     "timeline",
     "titles",
     "trials",
     "waiting",
+    "waiting_at",
+    "within",
+    "worker_time",
+    "workers_over_time",
 ]

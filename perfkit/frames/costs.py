@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from perfkit.frames.session import Session, session
+from perfkit.frames.workforce import force
 from perfkit.store import StoredRun, TrialFacts
 
 __all__ = ["HostUse", "host_use", "resource_timeline", "resources", "slot_use"]
@@ -40,7 +41,8 @@ def resources(run: StoredRun, trial: int) -> pd.DataFrame:
     with session(run, trial) as sql:
         cpu, wait = _series(sql, "process.cpu_ns"), _series(sql, "process.run_queue_wait_ns")
         for metric, name in _OTHER.items():
-            if name not in cpu and (found := _series(sql, metric)):
+            known = any(facts.role(each) == name for each in cpu)  # one server of several, too
+            if not known and (found := _series(sql, metric)):
                 cpu[name] = next(iter(found.values()))
         rss = _largest(sql, "process.rss_anon_bytes", facts)
         memory = _largest(sql, "redis.memory_bytes", facts)
@@ -79,7 +81,8 @@ def resource_timeline(run: StoredRun, trial: int) -> pd.DataFrame:
     with session(run, trial) as sql:
         cpu = _series(sql, "process.cpu_ns")
         for metric, name in _OTHER.items():
-            if name not in cpu and (found := _series(sql, metric)):
+            known = any(facts.role(each) == name for each in cpu)  # one server of several, too
+            if not known and (found := _series(sql, metric)):
                 cpu[name] = next(iter(found.values()))
     parts = []
     for name, (at_ns, counter) in sorted(cpu.items()):
@@ -185,5 +188,6 @@ def slot_use(run: StoredRun, trial: int) -> float:
             from jobs, facts where started_ns is not null
             """
         )[0][0]
-    slots_ns = facts.slots * facts.instants.window_s * 1e9
-    return float(busy_ns or 0) / slots_ns if slots_ns else math.nan
+    # Of workers that came and went, as long as they were there.
+    slots_ns = force(facts).slots * facts.instants.window_s * 1e9
+    return float(busy_ns or 0) / slots_ns if slots_ns > 0 else math.nan

@@ -21,8 +21,10 @@ def titles(run: StoredRun) -> dict[int, str]:
     repeated = any(each.repetition for each in facts)
 
     def title(each: TrialFacts) -> str:
-        parts = [each.scenario] if several or not each.label else []
-        name = ", ".join([*parts, each.label] if each.label else parts)
+        # A trial without axes has its scenario's name for a label: once is enough.
+        label = "" if each.label == each.scenario else each.label
+        parts = [each.scenario] if several or not label else []
+        name = ", ".join([*parts, label] if label else parts)
         return f"{name} #{each.repetition + 1}" if repeated else name
 
     names = {each.trial: title(each) for each in facts}

@@ -7,6 +7,7 @@ Views: ``requests jobs samples calls leftovers`` as stored, ``facts`` (one row p
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -99,13 +100,20 @@ create macro type7(a, p) as
         place(len(a), p) - floor(place(len(a), p))) end;
 """
 
+_CLOSED: Final = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_persistent_secrets": False,
+    "python_enable_replacements": False,  # a name in a query is never a variable of ours
+}
+
 _INTEGERS: Final = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
 _NULLABLE: Final = {
     field.name
     for schema in TABLES.values()
     for field in schema
     if field.nullable and pa.types.is_integer(field.type)
-} | {"first_started_ns"}
+} | {"first_started_ns", "written_ns"}
 
 
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -150,14 +158,18 @@ def session(run: StoredRun, trial: int | None = None) -> Iterator[Session]:
 # kept: rows stay in the files.
 @functools.lru_cache(maxsize=16)
 def _database(run: StoredRun, trial: int | None) -> Any:
-    database = duckdb.connect(":memory:", config={"threads": 1})
+    database = duckdb.connect(":memory:", config={"threads": 1, **_CLOSED})
+    files = {kind: [str(path) for path in run.parquet(kind, trial)] for kind in TABLES}
+    # These files and no other, whatever a query says: a run may come from a stranger.
+    database.execute("set allowed_paths = ?", [list(itertools.chain(*files.values()))])
+    database.execute("set enable_external_access = false")
     for kind, schema in TABLES.items():
-        if files := [str(path) for path in run.parquet(kind, trial)]:
-            database.read_parquet(files, hive_partitioning=False).create_view(kind)
+        if files[kind]:
+            database.read_parquet(files[kind], hive_partitioning=False).create_view(kind)
         else:
             _keep(database, kind, schema.empty_table())
     _keep(database, "facts", _facts(run, trial))
-    for statement in (_MACROS, _DECIDED, _JOB):
+    for statement in (_MACROS, _DECIDED, _JOB, "set lock_configuration = true"):
         database.execute(statement)
     return database
 

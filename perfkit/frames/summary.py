@@ -13,6 +13,7 @@ from perfkit.frames.distribution import percentiles
 from perfkit.frames.naming import arms, titles
 from perfkit.frames.session import session
 from perfkit.frames.timelines import waiting
+from perfkit.frames.workforce import force
 from perfkit.store import StoredRun, TrialFacts
 
 __all__ = ["trials"]
@@ -26,6 +27,7 @@ _COLUMNS: Final = (
     "due_per_s",
     "throughput_per_s",
     "done_share",
+    "errors_share",
     "n",
     "p50_ns",
     "p95_ns",
@@ -47,14 +49,16 @@ def trials(run: StoredRun) -> pd.DataFrame:
     """One row per trial that has data.
 
     Columns: trial, label, title (see `titles`), scenario, repetition; one per axis under its short
-    name; workers (processes), threads (of each worker; missing where pools differ), slots; model,
-    offered_per_s (asked for), due_per_s (requests intended in the window, by the window);
+    name; workers (processes it was started with), threads (of each worker; missing where pools
+    differ), slots (on average over the window, where workers came and went); model, offered_per_s
+    (asked for), due_per_s (requests intended in the window, by the window);
     throughput_per_s (jobs done in the window, by the window); done_share (of what was intended in
-    the window); n (requests of the cohort); p50_ns p95_ns p99_ns (latency) and added_p50_ns ...
+    the window); errors_share (of what was sent of it, what was not done by the end of the drain);
+    n (requests of the cohort); p50_ns p95_ns p99_ns (latency) and added_p50_ns ...
     (over all queues); backlog_end (jobs enqueued and not started at the end of the window);
-    efficiency (throughput per worker, relative to the whole trials with the fewest workers among
-    those of the same scenario and the same other axes); workers_, ingest_, redis_cpu_ms_per_job
-    (see `resources`); generator_cpu_share (cores); send_lag_p99_ns.
+    efficiency (throughput per worker, on average over the window, relative to the whole trials with
+    the fewest workers among those of the same scenario and the same other axes); workers_,
+    ingest_, redis_cpu_ms_per_job (see `resources`); generator_cpu_share (cores); send_lag_p99_ns.
 
     Whether a trial is saturated is a verdict: `perfkit.verdict.trials` adds that column, and
     blanks the efficiency of trials that the load limited and not their workers.
@@ -86,11 +90,13 @@ def trials(run: StoredRun) -> pd.DataFrame:
 
 def _measured(run: StoredRun, facts: TrialFacts) -> dict[str, Any]:
     with session(run, facts.trial) as sql:
-        finished, planned, done = sql.rows(
+        finished, planned, done, sent, failed = sql.rows(
             """
             select count(*) filter (done_in_window),
                    count(*) filter (in_window),
-                   count(*) filter (in_window and done)
+                   count(*) filter (in_window and done),
+                   count(*) filter (in_window and sent_ns is not null),
+                   count(*) filter (in_window and sent_ns is not null and not done)
             from job
             """
         )[0]
@@ -108,12 +114,13 @@ def _measured(run: StoredRun, facts: TrialFacts) -> dict[str, Any]:
         "repetition": facts.repetition,
         "workers": facts.workers,
         "threads": threads.pop() if len(threads) == 1 else None,
-        "slots": facts.slots,
+        "slots": round(slots) if math.isfinite(slots := force(facts).slots) else facts.slots,
         "model": facts.model,
         "offered_per_s": facts.offered_per_s,
         "due_per_s": planned / facts.instants.window_s,
         "throughput_per_s": finished / facts.instants.window_s,
         "done_share": done / planned if planned else math.nan,
+        "errors_share": failed / sent if sent else math.nan,
         "n": planned,
         "backlog_end": float(at_end["waiting"].iloc[-1]),
         "workers_cpu_ms_per_job": per_job.get("worker", math.nan),
@@ -124,7 +131,9 @@ def _measured(run: StoredRun, facts: TrialFacts) -> dict[str, Any]:
 
 
 def _efficiency(run: StoredRun, measured: pd.DataFrame) -> Iterator[float]:
-    each_does = measured["throughput_per_s"] / measured["workers"].where(measured["workers"] > 0)
+    # Workers may come and go: a worker-second is what throughput is paid with.
+    paid = measured["trial"].map(lambda trial: force(run.facts(trial)).mean)
+    each_does = measured["throughput_per_s"] / paid.where(paid > 0)
     arm_of = measured["trial"].map({trial: repr(arm) for trial, arm in arms(run).items()})
     # A trial without load, or cut short, tells nothing of what a worker does.
     whole = measured["trial"].map(lambda trial: run.facts(trial).outcome == "complete")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from perfkit.frames.session import session
 from perfkit.store import StoredRun
 
-__all__ = ["backlog", "timeline", "waiting"]
+__all__ = ["backlog", "timeline", "waiting", "waiting_at"]
 
 _MOST_POINTS: Final = 600
 
@@ -119,20 +120,31 @@ def waiting(
     Columns: at_s, waiting. Finer and more exact than the sampled backlog, and it includes what
     workers have fetched ahead; jobs in a retry's backoff are not waiting.
     """
+    instants = run.facts(trial).instants
+    grid = np.arange(instants.window_start, instants.window_end + 1, step_ns, dtype=np.int64)
+    return pd.DataFrame(
+        {
+            "at_s": (grid - instants.load_start) / 1e9,
+            "waiting": waiting_at(run, trial, grid, queue),
+        }
+    )
+
+
+def waiting_at(
+    run: StoredRun, trial: int, instants_ns: npt.ArrayLike, queue: str | None = None
+) -> npt.NDArray[np.int64]:
+    """Messages enqueued and not started at each of these instants; as `waiting`."""
     with session(run, trial) as sql:
         messages = sql.frame(
             "select min(enqueued_ns) as enqueued_ns, min(started_ns) as started_ns"
             " from jobs where $1 is null or queue = $1 group by trial, redis_message_id",
             [queue],
         )
-    instants = run.facts(trial).instants
-    grid = np.arange(instants.window_start, instants.window_end + 1, step_ns, dtype=np.int64)
-    counts = [
+    grid = np.asarray(instants_ns, dtype=np.int64)
+    enqueued, started = (
         np.searchsorted(
             np.sort(messages[name].dropna().to_numpy(dtype=np.int64)), grid, side="right"
         )
         for name in ("enqueued_ns", "started_ns")
-    ]
-    return pd.DataFrame(
-        {"at_s": (grid - instants.load_start) / 1e9, "waiting": counts[0] - counts[1]}
     )
+    return enqueued - started

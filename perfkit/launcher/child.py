@@ -11,6 +11,9 @@
 Every child leads a session of its own: Ctrl-C in the terminal does not reach it, and what it
 starts can be killed with it. What it leaves behind in its process group is killed the moment its
 end is seen, *before* its number is given back to the kernel (`tests/launcher/test_child.py`).
+
+What is broken on purpose (`strike`) is no order to end: who ends by it has died. A master that is
+struck with ``orphaning`` leaves its children alive, and they are found by its session.
 """
 
 from __future__ import annotations
@@ -33,12 +36,12 @@ from typing import Literal
 from perfkit.errors import ChildDied, NotReady, StackError
 from perfkit.launcher.guard import Guard
 from perfkit.launcher.interrupts import deferred
-from perfkit.launcher.keeper import start_ticks
+from perfkit.launcher.keeper import members, start_ticks
 from perfkit.redaction import redact
 
 __all__ = ["Child", "ChildSpec", "Role", "State", "describe_status", "stop_all"]
 
-Role = Literal["redis", "gateway", "ingest", "worker", "supervisor"]
+Role = Literal["redis", "gateway", "relay", "ingest", "worker", "supervisor"]
 
 _TICK_S = 0.01
 _TAIL_LINES = 12
@@ -85,7 +88,12 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._status: int | None = None
         self._start = 0
+        self._started_ns = 0
+        self._ready_ns: int | None = None
+        self._stop_ns: int | None = None
         self._ended_ns: int | None = None
+        self._struck: set[signal.Signals] = set()
+        self._orphaning = False
 
     @property
     def state(self) -> State:
@@ -106,9 +114,64 @@ class Child:
         return self._start
 
     @property
+    def over(self) -> bool:
+        """Whether it runs no more, or not yet."""
+        return self.state in _OVER
+
+    @property
+    def started_ns(self) -> int:
+        """Monotonic time of its start."""
+        return self._started_ns
+
+    @property
+    def ready_ns(self) -> int | None:
+        """Monotonic time at which its probe was seen to say yes."""
+        return self._ready_ns
+
+    @property
+    def stop_ns(self) -> int | None:
+        """Monotonic time at which it was told to end."""
+        return self._stop_ns
+
+    @property
     def ended_ns(self) -> int | None:
         """Monotonic time at which its end was seen."""
         return self._ended_ns
+
+    @property
+    def struck(self) -> bool:
+        """Whether it was struck on purpose, so that its end is no surprise."""
+        return bool(self._struck)
+
+    @property
+    def halted(self) -> bool:
+        """Whether it was stopped on purpose, and not told to go on."""
+        return signal.SIGSTOP in self._struck
+
+    def strike(self, number: signal.Signals, *, orphaning: bool = False) -> None:
+        """Send a signal as an outsider would: an end by it is a death, and not a surprise.
+
+        ``orphaning``: whatever it started outlives it.
+
+        Raises:
+            StackError: it does not run.
+        """
+        with self._lock:
+            if self._process is None or self.poll() is not None:
+                raise StackError(f"{self.spec.name} does not run")
+            self._orphaning |= orphaning
+            if number is signal.SIGCONT:
+                self._struck.discard(signal.SIGSTOP)
+            else:
+                self._struck.add(number)
+            self._process.send_signal(number)
+
+    def orphans(self) -> list[int]:
+        """Living processes that a master has left behind."""
+        with self._lock:
+            if not self._orphaning or self.poll() is None:
+                return []
+            return members(self.pid, self._start)
 
     def start(self) -> None:
         """Start it.
@@ -119,6 +182,7 @@ class Child:
         spec = self.spec
         # Deferred: a Ctrl-C must not come between the start and the moment the guard knows of it.
         with deferred(), self._lock, _on_cpus(spec.cpus):
+            self._started_ns = time.monotonic_ns()
             try:
                 spec.log.parent.mkdir(parents=True, exist_ok=True)
                 with spec.log.open("ab") as log:
@@ -155,12 +219,14 @@ class Child:
                 self._ended_ns = time.monotonic_ns()
             else:
                 self._ended_ns = time.monotonic_ns()
-                # Not reaped yet, so nobody else can have this number: the group is ours.
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
+                if not self._orphaning:
+                    # Not reaped yet, so nobody else can have this number: the group is ours.
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(pid, signal.SIGKILL)
             self._status = self._process.wait()
             self._state = State.ENDED if self._state is State.STOPPING else State.DIED
-            self._guard.forget(pid)
+            if not self._orphaning:
+                self._guard.forget(pid)
             return self._status
 
     def wait_ready(self, probe: Callable[[], bool], timeout_s: float) -> None:
@@ -172,7 +238,7 @@ class Child:
         """
         deadline = time.monotonic() + timeout_s
         while True:
-            said_yes = probe()
+            said_yes = self.look_ready(probe)
             if (status := self.poll()) is not None:
                 raise ChildDied(
                     f"{self.spec.name} {describe_status(status)} before it was ready{self._tail()}",
@@ -186,21 +252,39 @@ class Child:
                     f"the whole log: {self.spec.log}",
                 )
             time.sleep(_TICK_S)
+
+    def look_ready(self, probe: Callable[[], bool]) -> bool:
+        """Whether it is ready; asks the probe only as long as that is not known."""
+        if self._ready_ns is not None:
+            return True
+        if not probe():
+            return False
         with self._lock:
+            if self.poll() is not None:
+                return False
+            self._ready_ns = time.monotonic_ns()
             if self._state is State.STARTING:
                 self._state = State.READY
+        return True
 
     def begin_stop(self) -> None:
-        """TERM, to the child alone: a supervisor passes it on, and twice would mean "at once"."""
+        """TERM, once and to the child alone: a supervisor passes it on, and twice would mean "at
+
+        once", to a worker too: it would not give back what it has fetched.
+        """
         with self._lock:
             if self.poll() is None and self._process is not None:
+                if self._state is not State.STOPPING:
+                    self._stop_ns = time.monotonic_ns()
+                    if signal.SIGTERM not in self._struck:
+                        self._process.send_signal(signal.SIGTERM)
                 self._state = State.STOPPING
-                self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """KILL, to its whole group."""
         with self._lock:
             if self.poll() is None and self._process is not None:
+                self._stop_ns = self._stop_ns or time.monotonic_ns()
                 self._state = State.STOPPING
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
@@ -228,15 +312,16 @@ class Child:
 def stop_all(
     children: Sequence[Child], grace_s: float, hurry: threading.Event | None = None
 ) -> None:
-    """Stop children together: TERM to each, then KILL to those left after the grace.
+    """Stop children and what they left, together: TERM, then KILL to those left after the grace.
 
     ``hurry``, once set, ends the patience.
     """
     for child in children:
         child.begin_stop()
+        signal_orphans(child, signal.SIGTERM)
 
     def wait_until(deadline: float) -> None:
-        while any(child.state not in _OVER for child in children):
+        while not all(child.over and not child.orphans() for child in children):
             if time.monotonic() > deadline or (hurry is not None and hurry.is_set()):
                 break
             time.sleep(_TICK_S)
@@ -244,8 +329,16 @@ def stop_all(
     wait_until(time.monotonic() + grace_s)
     for child in children:
         child.kill()
+        signal_orphans(child, signal.SIGKILL)
     hurry = None
     wait_until(math.inf)
+
+
+def signal_orphans(child: Child, number: signal.Signals) -> None:
+    """Send a signal to each process that a master has left behind."""
+    for pid in child.orphans():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def describe_status(status: int) -> str:

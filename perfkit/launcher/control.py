@@ -1,13 +1,16 @@
-"""Stacks that stay up without us: ``perfkit stack up | status | down``.
+"""Stacks that stay up without us: ``perfkit stack up | status | scale | down``.
 
-The stack belongs to a process of its own (`serve`); what connects us with it is its lease.
+The stack belongs to a process of its own (`serve`); what connects us with it is its lease. The log
+of that process is locked as long as it lives, so a folder whose log can be locked has ended.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,28 +18,33 @@ import threading
 import time
 from pathlib import Path
 
-from perfkit import errors
-from perfkit.errors import PerfkitError, ResultsNotWritable, StackError, UsageError
+from perfkit.errors import ResultsNotWritable, StackError, UsageError
+from perfkit.launcher.channel import refused
 from perfkit.launcher.lease import Lease, leases, sweep
 from perfkit.launcher.spec import StackSpec
 
-__all__ = ["stack_down", "stack_status", "stack_up"]
+__all__ = ["clear_ended", "stack_down", "stack_named", "stack_status", "stack_up"]
 
 _GRACE_S = 20.0
 _CLEARED_S = 5.0  # what the keeper may take after its owner was killed
 _TICK_S = 0.05
+_SURELY_BEGUN_S = 60.0
 
 
-def stack_up(spec: StackSpec) -> Lease:
+def stack_up(spec: StackSpec, *, disposable: bool = False) -> Lease:
     """Start a stack that outlives this process; returns its lease when all of it is ready.
+
+    ``disposable``: its folder goes with it; only the logs of one that failed stay.
 
     Raises:
         PerfkitError: what entering a `Stack` raises, as it is told by the serving process.
     """
-    log = spec.logs / "serve.log"
+    log = _serve_log(spec.directory.absolute())
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         output = log.open("ab")
+        with contextlib.suppress(OSError):  # there are file systems that can't
+            fcntl.flock(output, fcntl.LOCK_EX)  # for the process that inherits it
     except OSError as error:
         raise ResultsNotWritable(
             f"{spec.directory} can't be written: {error.strerror}",
@@ -54,7 +62,8 @@ def stack_up(spec: StackSpec) -> Lease:
             start_new_session=True,
         )
     try:
-        answer = _ask(server, json.dumps(spec.to_document()).encode())
+        request = {"spec": spec.to_document(), "disposable": disposable}
+        answer = _ask(server, json.dumps(request).encode())
     except BaseException:
         # Interrupted while it starts: a stack that nobody was told of must not stay.
         with contextlib.suppress(OSError):
@@ -66,9 +75,8 @@ def stack_up(spec: StackSpec) -> Lease:
         threading.Thread(target=server.wait, name="perfkit-serve", daemon=True).start()
         return next(lease for lease in leases(spec.leases_folder) if lease.id == answer["up"])
     server.wait()
-    kind = getattr(errors, answer.get("error", ""), None)
-    if isinstance(kind, type) and issubclass(kind, PerfkitError):
-        raise kind(answer["what"], answer["mend"])
+    if "error" in answer:
+        raise refused(answer)
     raise StackError("the stack did not come up", f"see {log}")
 
 
@@ -76,6 +84,55 @@ def stack_status(folder: Path) -> list[Lease]:
     """Leases of the stacks that are up, oldest first; what dead owners left is cleared first."""
     sweep(folder)
     return leases(folder)
+
+
+def stack_named(folder: Path, name: str | None) -> Lease:
+    """A stack that is up, by its id or by the id of the run it belongs to; None: the only one.
+
+    Raises:
+        UsageError: there is none of that name, or not exactly one.
+    """
+    up = stack_status(folder)
+    known = ", ".join(
+        lease.id if lease.run_dir is None else f"{lease.id} (of run {Path(lease.run_dir).name})"
+        for lease in up
+    )
+    if name is None:
+        if len(up) == 1:
+            return up[0]
+        if not up:
+            raise UsageError("no stack is up", "start one: perfkit stack up")
+        raise UsageError(f"{len(up)} stacks are up", f"name one: {known}")
+    for lease in up:
+        if name == lease.id or (lease.run_dir and name == Path(lease.run_dir).name):
+            return lease
+    raise UsageError(f"there is no stack {name!r}", f"up are: {known or 'none'}")
+
+
+def clear_ended(stacks: Path, *, logs: bool) -> None:
+    """Remove what is left of disposable stacks that have ended; with ``logs`` all of it."""
+    for folder in stacks.glob("*"):
+        if folder.is_dir() and _has_ended(folder):
+            shutil.rmtree(folder / "spool", ignore_errors=True)
+            if logs:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_ended(folder: Path) -> bool:
+    try:
+        with _serve_log(folder).open("rb") as log:
+            fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:  # just being made, or half removed
+        with contextlib.suppress(OSError):
+            return time.time() - folder.stat().st_mtime > _SURELY_BEGUN_S
+        return False
+    except OSError:
+        return False
+    return True
+
+
+def _serve_log(directory: Path) -> Path:
+    return directory / "logs" / "serve.log"
 
 
 def stack_down(folder: Path, lease_id: str | None = None) -> list[Lease]:
@@ -86,10 +143,7 @@ def stack_down(folder: Path, lease_id: str | None = None) -> list[Lease]:
     Raises:
         UsageError: no stack has this id.
     """
-    up = [lease for lease in stack_status(folder) if lease_id in (None, lease.id)]
-    if lease_id is not None and not up:
-        known = ", ".join(lease.id for lease in leases(folder)) or "none"
-        raise UsageError(f"there is no stack {lease_id!r}", f"up are: {known}")
+    up = stack_status(folder) if lease_id is None else [stack_named(folder, lease_id)]
     for lease in up:
         _signal(lease, signal.SIGTERM)
     for lease in up:

@@ -24,9 +24,10 @@ _FRESH_MS = 60_000
 _ALIVE_WAIT_S = 1.5
 
 _CONFIG = (
-    "activedefrag", "appendfsync", "appendonly", "busy-reply-threshold", "databases", "hz",
-    "io-threads", "latency-monitor-threshold", "lazyfree-lazy-user-del", "maxclients",
-    "maxmemory", "maxmemory-policy", "no-appendfsync-on-rewrite", "notify-keyspace-events", "save",
+    "activedefrag", "appendfsync", "appendonly", "auto-aof-rewrite-min-size",
+    "auto-aof-rewrite-percentage", "busy-reply-threshold", "databases", "hz", "io-threads",
+    "latency-monitor-threshold", "lazyfree-lazy-user-del", "maxclients", "maxmemory",
+    "maxmemory-policy", "no-appendfsync-on-rewrite", "notify-keyspace-events", "save",
     "slowlog-log-slower-than", "slowlog-max-len", "tcp-backlog", "tcp-keepalive", "timeout",
 )  # fmt: skip
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from perfkit.launcher.child import ChildSpec
-from perfkit.launcher.ports import BACKLOG, HOST
+from perfkit.launcher.child import Child, ChildSpec
+from perfkit.launcher.ports import BACKLOG, HOST, listen, port_of, reserve
 from perfkit.launcher.spec import StackSpec
 from perfkit.paths import sample_module
 
-__all__ = ["gateway_child", "ingest_children"]
+__all__ = ["Ingests", "gateway_child", "ingest_children"]
 
+_REDIS = ("REDIS_URL", "REDIS_URLS")
 _UVICORN = (
     # Stated, because "auto" would make the result depend on what happens to be installed.
     *("--loop", "uvloop", "--http", "httptools", "--backlog", str(BACKLOG)),
@@ -21,6 +22,48 @@ _UVICORN = (
     *("--timeout-keep-alive", "600"),
     *("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "2"),
 )
+
+
+class Ingests:
+    """All ingest processes of a stack, and the port they share. Close it at the end.
+
+    The port is kept until then: while nobody listens it refuses, and is given to nobody else.
+
+    Raises:
+        PortInUse: the port that was asked for is taken.
+    """
+
+    def __init__(
+        self,
+        spec: StackSpec,
+        environment: Mapping[str, str],
+        lifeline: int,
+        secrets: tuple[str, ...],
+    ) -> None:
+        self._spec = spec
+        self._environment = environment
+        self._lifeline = lifeline
+        self._secrets = secrets
+        self._reserved = reserve(spec.ingest_port)
+        self.port = port_of(self._reserved)
+
+    def start(self, begin: Callable[[ChildSpec], Child]) -> list[Child]:
+        """Start one of each."""
+        with listen(self.port) as listener:
+            return [
+                begin(each)
+                for each in ingest_children(
+                    self._spec,
+                    self._environment,
+                    listener.fileno(),
+                    self._lifeline,
+                    self._secrets,
+                )
+            ]
+
+    def close(self) -> None:
+        """Let go of the port."""
+        self._reserved.close()
 
 
 def ingest_children(
@@ -46,6 +89,8 @@ def ingest_children(
         if spec.recorder:
             attach = ("perfkit.recorder.attach", "--broker", spec.broker, "--name", name)
             attach += ("--spool", str(spec.spool), "--lifeline-fd", str(lifeline))
+            if spec.brokers_of_queues is not None:
+                attach += ("--brokers", spec.brokers_of_queues)
             if spec.broker_path is not None:
                 attach += ("--path", str(spec.broker_path))
             attach += ("--",)
@@ -72,7 +117,7 @@ def gateway_child(spec: StackSpec, environment: Mapping[str, str], port: int) ->
         argv=(sys.executable, "-P", "-m", sample_module("gateway"), "--host", HOST,
               "--port", str(port), "--config", str(config), "--log", str(log)),
         # It does not need Redis, so it does not learn its password.
-        env={name: value for name, value in environment.items() if name != "REDIS_URL"},
+        env={key: value for key, value in environment.items() if key not in _REDIS},
         log=spec.logs / "gateway.log",
         cpus=spec.cpus,
     )  # fmt: skip

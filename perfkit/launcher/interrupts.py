@@ -63,7 +63,9 @@ def deferred() -> Iterator[threading.Event]:
 
     def note(number: int, _frame: FrameType | None) -> None:
         came.append(number)
-        hurry.set()
+        # Once: one handler that comes within another must not wait for the lock in `set`.
+        if len(came) == 1:
+            hurry.set()
 
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from perfkit import owner
 from perfkit.errors import ResultsNotWritable
 from perfkit.launcher import keeper
-from perfkit.store import owner
 
 __all__ = ["Lease", "LeasedChild", "leases", "new_lease_id", "sweep"]
 
-_VERSION = 1
+_VERSION = 2  # 2: pools, channel
 _KILL_WAIT_S = 2.0
 
 
@@ -66,6 +66,8 @@ class Lease:
     urls: Mapping[str, str] = field(default_factory=dict)
     children: tuple[LeasedChild, ...] = ()
     folders: tuple[str, ...] = ()  # private ones, removed by a sweep
+    pools: Mapping[str, int] = field(default_factory=dict)  # workers wanted
+    channel: str | None = None  # where its owner can be talked to, see `channel`
 
     @property
     def stale(self) -> bool:

@@ -97,7 +97,9 @@ def _inspect(path: Path, origin: str) -> Server | str:
     """The server, or why it is none."""
     if not path.is_file():
         return "no such file"
-    path = path.resolve()
+    # Links are kept: Debian's redis-server is one to redis-check-rdb, a program that looks at the
+    # name it is called by.
+    path = path.absolute()
     try:
         said = subprocess.run(
             [path, "--version"], capture_output=True, stdin=subprocess.DEVNULL, timeout=10

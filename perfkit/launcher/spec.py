@@ -34,8 +34,12 @@ class StackSpec:
     ``directory`` (a trial's folder) gets ``spool/``, ``logs/`` and ``gateway.log``. ``gateway`` is
     the configuration of the simulated gateway, None for a system that needs none.
     ``ingest_app`` None: no ingest. ``redis_url``: use that server; else one of our own is started
-    with ``profile``. A port of None: any free one. ``cpus`` None: those of this process.
-    ``run_dir`` is written into the lease, so that `repair` finds out whether a run's owner lives.
+    with ``profile``, or with ``redis_per_queue`` one for each queue: then each pool serves one
+    queue, and ``brokers`` names the application's mapping queue -> broker (the sample has one).
+    ``redis_settings`` overrule the profile. ``links``: connections that a relay is put into, so
+    that they can be cut or slowed down (`perfkit.scenario.faults.LINKS`). A port of None: any free.
+    ``cpus`` None: those of this process. ``run_dir`` is written into the lease, so that `repair`
+    finds out whether a run's owner lives.
     """
 
     settings: StackSettings
@@ -49,6 +53,10 @@ class StackSpec:
     redis_url: str | None = field(default=None, repr=False)
     redis_server: Path | None = None
     redis_port: int | None = None
+    redis_per_queue: bool = False
+    redis_settings: Mapping[str, str] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
+    brokers: str | None = None
     ingest_port: int | None = None
     gateway_port: int | None = None
     cpus: tuple[int, ...] | None = None
@@ -74,6 +82,13 @@ class StackSpec:
         return self.broker == _sample_broker()
 
     @property
+    def brokers_of_queues(self) -> str | None:
+        """``module:name`` of the application's brokers by queue, where each queue has its own."""
+        if not self.redis_per_queue:
+            return None
+        return f"{sample_module('broker')}:brokers" if self.is_sample else self.brokers
+
+    @property
     def import_path(self) -> Path | None:
         """Where the application is looked for first."""
         return checkout() if self.is_sample and self.broker_path is None else self.broker_path
@@ -86,7 +101,10 @@ class StackSpec:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that must not be shown, as far as they are known before the start."""
-        return (self.redis_url,) if self.redis_url else ()
+        # Of one or two letters a text would lose half of itself.
+        values = () if self.is_sample else self.env.values()
+        named = tuple(value for value in values if len(value) >= 4)
+        return (*named, self.redis_url) if self.redis_url else named
 
     def python(self) -> tuple[str, ...]:
         """The interpreter of the system's processes.
@@ -99,7 +117,9 @@ class StackSpec:
     def environment(self, redis_url: str, gateway_url: str | None) -> dict[str, str]:
         """Environment of the system's processes: ours, the scenario's, and the addresses."""
         environment = {**os.environ, **self.env, "REDIS_URL": redis_url}
-        environment["INGEST_ENQUEUE"] = self.settings.ingest_enqueue
+        environment.pop("REDIS_URLS", None)  # of a stack with a server for each queue only
+        if self.is_sample:
+            environment |= self.settings.environment()
         if gateway_url is not None:
             environment["GATEWAY_URL"] = gateway_url
         if (tree := checkout()) is not None:
@@ -139,5 +159,6 @@ class StackSpec:
             for pool in settings["pools"]
         )
         values["settings"] = StackSettings(**settings)
+        values["links"] = tuple(values.get("links", ()))
         values["cpus"] = None if values["cpus"] is None else tuple(values["cpus"])
         return cls(**values)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -45,12 +46,17 @@ class Workers:
         environment: Mapping[str, str],
         lifeline: int,
         secrets: tuple[str, ...],
+        redis_urls: Mapping[str, str] | None = None,
     ) -> None:
+        """``redis_urls``: queue -> URL, where queues have a Redis of their own."""
         _refuse_what_stock_cannot(spec)
         self._spec = spec
         self._environment = environment
+        self._redis_urls = redis_urls or {}
         self._lifeline = lifeline
         self._secrets = secrets
+        # Whichever thread starts one: it gets the cores that the first ones have.
+        self._cpus = spec.cpus or tuple(sorted(os.sched_getaffinity(0)))
         self._pools = {pool.name: pool for pool in spec.settings.pools}
         self._numbers = {pool.name: itertools.count(1) for pool in spec.settings.pools}
 
@@ -63,10 +69,14 @@ class Workers:
                 for _ in range(pool.workers):
                     yield self._worker(pool)
 
+    def another(self, pool: str) -> ChildSpec:
+        """One more worker of a pool. It has the next number: its records are its own."""
+        return self._worker(self._pools[pool])
+
     def replacement(self, died: ChildSpec) -> ChildSpec:
-        """A new worker of the same pool. It has the next number: its records are its own."""
-        pool = self._pools[died.pool or ""]
-        return self._worker(pool) if died.role == "worker" else self._stock(pool)
+        """One like the one that died: `another` worker, or the stock command again."""
+        pool = died.pool or ""
+        return self.another(pool) if died.role == "worker" else self._stock(self._pools[pool])
 
     def ready(self, child: Child) -> bool:
         """Whether all processes of this child poll their queues."""
@@ -90,6 +100,11 @@ class Workers:
         return [
             Named(child.spec.name, child.pid, pool) for note in notes if note["pid"] == child.pid
         ]
+
+    def _environment_of(self, pool: PoolSettings) -> Mapping[str, str]:
+        """Workers know the Redis of their queue and no other."""
+        url = self._redis_urls.get(pool.queues[0]) if pool.queues else None
+        return self._environment if url is None else {**self._environment, "REDIS_URL": url}
 
     def _worker(self, pool: PoolSettings) -> ChildSpec:
         settings = self._spec.settings
@@ -118,9 +133,9 @@ class Workers:
             role="worker",
             pool=pool.name,
             argv=(*self._spec.python(), "-m", "perfkit.recorder.worker", *arguments),
-            env=self._environment,
+            env=self._environment_of(pool),
             log=self._spec.logs / f"{name}.log",
-            cpus=self._spec.cpus,
+            cpus=self._cpus,
             pass_fds=(self._lifeline,),
             secrets=self._secrets,
         )
@@ -145,7 +160,7 @@ class Workers:
                 *arguments,
             ),
             env={
-                **self._environment,
+                **self._environment_of(pool),
                 # The stock command takes these from the environment only.
                 "dramatiq_queue_prefetch": str(pool.prefetch),
                 "dramatiq_worker_timeout": str(_ms(settings.worker_timeout_ns)),
@@ -154,7 +169,7 @@ class Workers:
                 "PERFKIT_NAME": pool.name,
             },
             log=self._spec.logs / f"{pool.name}-master.log",
-            cpus=self._spec.cpus,
+            cpus=self._cpus,
             secrets=self._secrets,
         )
 

@@ -1,9 +1,10 @@
 """Load: when requests come due, how they travel, and one row for each of them.
 
 spec        what one generator process is asked to do (JSON file)
-arrivals    when: pure schedules, int64 nanoseconds from the start of load
+arrivals    when: pure schedules of requests and of users, from the start of load
 draws       keyed random draws: functions of the plan, never of arrival order
 demand      the next instant that comes due, open or closed model
+opening     when users' connections are opened, ahead of need
 pacer       wakes the loop at an instant, to some ten microseconds
 exchange    one request and its reply, as plain slots
 connection  HTTP/1.1 on one socket (asyncio protocol, httptools)

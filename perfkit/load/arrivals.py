@@ -1,4 +1,4 @@
-"""When requests come due: pure functions from a plan to sorted int64 nanoseconds.
+"""When requests come due, and when users are there: pure functions from a plan to nanoseconds.
 
 All offsets count from the start of load. An instant is computed from its index (wrk2's rule: t0 +
 i/rate), never from the instant before it, so nothing drifts. With the cumulative rate
@@ -10,6 +10,14 @@ i/rate), never from the instant before it, so nothing drifts. With the cumulativ
 the constant schedule is L^-1(0), L^-1(1), L^-1(2), ... and the Poisson schedule is L^-1 of a unit
 Poisson process (time change; Devroye 1986, ch. VI.1). What is left of an event at the end of a
 segment is carried into the next one because L runs through.
+
+In a closed model the level is a population. User u is there while it is above u, so that the last
+to come is the first to go:
+
+    user 2  |      ____                 population |       __
+    user 1  |    ________     ____                 |    __/  \\__     ____
+    user 0  |  ______________________              |  _/        \\___/
+            |__|_________________|__ t             |__|_________________|__ t
 """
 
 from __future__ import annotations
@@ -18,22 +26,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Final, Literal
+from itertools import accumulate
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from perfkit.load.draws import unit
+from perfkit.recorder.draws import unit
 
 __all__ = [
     "ArrivalKind",
     "Segment",
+    "Spell",
     "Think",
     "constant",
     "poisson",
     "schedule",
     "think_ns",
-    "user_starts",
+    "user_spells",
 ]
 
 ArrivalKind = Literal["constant", "poisson"]
@@ -44,24 +54,39 @@ _SECOND: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of load whose rate (per second) goes in a straight line from start to end."""
+    """A stretch of load whose level goes in a straight line from start to end.
+
+    The level is jobs per second in an open model, users in a closed one.
+    """
 
     duration_ns: int
-    rate_start: float
-    rate_end: float
+    level_start: float
+    level_end: float
 
     def __post_init__(self) -> None:
         if self.duration_ns < 0:
             raise ValueError(f"a segment can't last {self.duration_ns} ns")
-        for rate in (self.rate_start, self.rate_end):
-            if not (math.isfinite(rate) and rate >= 0):
-                raise ValueError(f"a rate must be a number from 0 up, not {rate}")
+        for level in (self.level_start, self.level_end):
+            if not (math.isfinite(level) and level >= 0):
+                raise ValueError(f"a level must be a number from 0 up, not {level}")
+
+    @property
+    def levels(self) -> tuple[Fraction, Fraction]:
+        """Start and end, exact in the decimals that were given."""
+        return _exact(self.level_start), _exact(self.level_end)
 
     @property
     def expected(self) -> Fraction:
-        """Events of the segment: the area under its rate, exact in the decimals that were given."""
-        rates = Fraction(repr(float(self.rate_start))) + Fraction(repr(float(self.rate_end)))
-        return rates / 2 * Fraction(self.duration_ns, _SECOND)
+        """Events of the segment: the area under its rate."""
+        start, end = self.levels
+        return (start + end) / 2 * Fraction(self.duration_ns, _SECOND)
+
+
+class Spell(NamedTuple):
+    """A time in which a user is there: from ``on_ns`` to before ``off_ns``."""
+
+    on_ns: int
+    off_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +129,15 @@ def poisson(segments: Sequence[Segment], seed: int) -> Offsets:
     Returns:
         Sorted int64 nanoseconds, each below the summed duration.
     """
-    total = float(sum((segment.expected for segment in segments), Fraction(0)))
-    events = _unit_process(total, seed)
+    reached = list(accumulate((segment.expected for segment in segments), initial=Fraction(0)))
+    events = _unit_process(float(reached[-1]), seed)
+    edges = np.searchsorted(events, [float(each) for each in reached])
     parts: list[Offsets] = []
     begin_ns = 0
-    passed = 0.0
-    for segment in segments:
-        reached = passed + float(segment.expected)
-        low, high = np.searchsorted(events, (passed, reached))
-        parts.append(begin_ns + _invert(segment, events[low:high] - passed))
+    for number, segment in enumerate(segments):
+        own = events[edges[number] : edges[number + 1]] - float(reached[number])
+        parts.append(begin_ns + _invert(segment, own))
         begin_ns += segment.duration_ns
-        passed = reached
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
@@ -127,9 +150,50 @@ def schedule(kind: ArrivalKind, segments: Sequence[Segment], seed: int) -> Offse
     raise ValueError(f'arrivals are "constant" or "poisson", not {kind!r}')
 
 
-def user_starts(users: int, ramp_ns: int) -> Offsets:
-    """The first instants of a closed model's users, evenly over the ramp; the first at 0."""
-    return np.array([user * ramp_ns // users for user in range(users)], np.int64)
+def user_spells(segments: Sequence[Segment]) -> list[list[Spell]]:
+    """When each user of a closed model is there, as many users as the highest level.
+
+    User u is there while the population is above u. On a ramp the crossings are evenly spread:
+    from 0 to n users in d, user u comes at ``u * d // n``. Instants are whole nanoseconds, outwards
+    from the exact crossing, so a spell is never empty.
+
+    Returns:
+        By user, its spells in order of time, with a gap between any two.
+    """
+    spells: list[list[Spell]] = []
+    there: list[int] = []  # since when; user u is there if it has a place u
+
+    def come(now_ns: int) -> None:
+        user = len(there)
+        if user == len(spells):
+            spells.append([])
+        goes_on = spells[user] and spells[user][-1].off_ns == now_ns
+        there.append(spells[user].pop().on_ns if goes_on else now_ns)
+
+    def go(now_ns: int) -> None:
+        on_ns = there.pop()
+        spells[len(there)].append(Spell(on_ns, now_ns))
+
+    begin_ns = 0
+    for segment in segments:
+        if segment.duration_ns == 0:
+            continue
+        low, high = segment.levels
+        while len(there) < math.ceil(low):
+            come(begin_ns)
+        while len(there) > math.ceil(low):
+            go(begin_ns)
+        # In whole numbers: fractions cost thirty times as much, and there may be many users.
+        unit_level = math.lcm(low.denominator, high.denominator)
+        a, b = int(low * unit_level), int(high * unit_level)
+        for user in range(len(there), math.ceil(high)):
+            come(begin_ns + (user * unit_level - a) * segment.duration_ns // (b - a))
+        for user in reversed(range(math.ceil(high), len(there))):
+            go(begin_ns - (user * unit_level - a) * segment.duration_ns // (a - b))
+        begin_ns += segment.duration_ns
+    while there:
+        go(begin_ns)
+    return spells
 
 
 def think_ns(think: Think, seed: int, user: int, iteration: int) -> int:
@@ -138,6 +202,10 @@ def think_ns(think: Think, seed: int, user: int, iteration: int) -> int:
         return think.low_ns
     u = unit(seed, f"u{user}", iteration, "think")
     return think.low_ns + round(u * (think.high_ns - think.low_ns))
+
+
+def _exact(level: float) -> Fraction:
+    return Fraction(repr(float(level)))
 
 
 def _unit_process(total: float, seed: int) -> npt.NDArray[np.float64]:
@@ -162,7 +230,7 @@ def _invert(segment: Segment, n: npt.NDArray[np.floating[Any]]) -> Offsets:
     out by the conjugate: 2n / (a + sqrt(a^2 + 2n(b-a)/d)). Equal in exact arithmetic, and it
     neither loses digits where a is near b nor needs a case for a = b. The radicand is clamped at 0.
     """
-    a, b, d = segment.rate_start, segment.rate_end, segment.duration_ns / _SECOND
+    a, b, d = segment.level_start, segment.level_end, segment.duration_ns / _SECOND
     if n.size == 0:
         return np.empty(0, np.int64)
     below = a + np.sqrt(np.maximum(a * a + 2 * n * (b - a) / d, 0.0))

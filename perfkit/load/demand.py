@@ -12,11 +12,11 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple, Protocol
 
-from perfkit.load.arrivals import schedule, think_ns, user_starts
+from perfkit.load.arrivals import Spell, schedule, think_ns, user_spells
 from perfkit.load.exchange import NEVER_NS
 from perfkit.load.spec import LoadSpec
 
-__all__ = ["ClosedDemand", "Demand", "Due", "OpenDemand", "demand_of"]
+__all__ = ["ClosedDemand", "Demand", "Due", "OpenDemand", "demand_of", "shard_spells"]
 
 
 class Due(NamedTuple):
@@ -65,46 +65,81 @@ class OpenDemand:
 
 
 class ClosedDemand:
-    """Users who send, wait for the reply, think, and send again.
+    """Users who come, send, wait for the reply, think, send again, and go.
 
-    Intended = end of the user's previous reply + think; first: the user's place in the ramp. With
-    `pacing` it is place + iteration x pacing whatever the replies do, and the load is open.
+    Intended = end of the user's previous reply + think; first: the begin of its spell. With
+    `pacing` it is begin + n x pacing whatever the replies do, and the load is open. A user whose
+    spell is over by then goes home, and goes on at the begin of its next one.
+
+    A reply may keep a user until a later spell has begun; then it just thinks and goes on.
     """
 
     def __init__(self, spec: LoadSpec) -> None:
         self._spec = spec
-        self._end_ns = spec.end_ns
-        starts = user_starts(spec.users, spec.ramp_ns).tolist()
-        self._starts = {user: starts[user] for user in range(spec.shard, spec.users, spec.shards)}
         self._coming: list[tuple[int, int, int]] = []  # a heap of instant, user, iteration
         self.next_ns = NEVER_NS
-        for user, offset in self._starts.items():
-            self._plan(spec.start_ns + offset, user, 0)
+        # Of each user: the end of its spell, and the spells still to come, the next one last.
+        self._until: dict[int, int] = {}
+        self._later: dict[int, list[Spell]] = {}
+        for user, spells in shard_spells(spec).items():
+            self._until[user] = 0
+            self._later[user] = [
+                Spell(spec.start_ns + on_ns, spec.start_ns + off_ns)
+                for on_ns, off_ns in reversed(spells)
+            ]
+            self._return(user, 0, -1, 0)
 
     def take(self) -> Due:
         intended_ns, user, iteration = heapq.heappop(self._coming)
         spec = self._spec
-        if spec.pacing_ns is not None:
-            offset = self._starts[user] + (iteration + 1) * spec.pacing_ns
-            self._plan(spec.start_ns + offset, user, iteration + 1)
         self.next_ns = self._coming[0][0] if self._coming else NEVER_NS
+        if spec.pacing_ns is not None:
+            self._go_on(user, iteration + 1, intended_ns, spec.pacing_ns)
         return Due(intended_ns, f"{spec.seed}/u{user}/{iteration}", user, iteration)
 
     def ended(self, user: int, iteration: int, at_ns: int) -> None:
         spec = self._spec
         if spec.pacing_ns is None:
             pause = think_ns(spec.think, spec.seed, user, iteration + 1)
-            self._plan(at_ns + pause, user, iteration + 1)
+            self._go_on(user, iteration + 1, at_ns, pause)
 
     def stop(self) -> None:
         self._coming.clear()
-        self._end_ns = 0
+        self._until = dict.fromkeys(self._until, 0)
+        self._later.clear()
         self.next_ns = NEVER_NS
 
-    def _plan(self, intended_ns: int, user: int, iteration: int) -> None:
-        if intended_ns < self._end_ns:
-            heapq.heappush(self._coming, (intended_ns, user, iteration))
+    def _go_on(self, user: int, iteration: int, from_ns: int, pause_ns: int) -> None:
+        if from_ns + pause_ns < self._until[user]:
+            heapq.heappush(self._coming, (from_ns + pause_ns, user, iteration))
             self.next_ns = self._coming[0][0]
+        else:
+            self._return(user, iteration, from_ns, pause_ns)
+
+    def _return(self, user: int, iteration: int, from_ns: int, pause_ns: int) -> None:
+        """Plan the request into one of the user's later spells, if there is one."""
+        later = self._later.get(user)
+        while later:
+            spell = later.pop()
+            self._until[user] = spell.off_ns
+            instant_ns = spell.on_ns if from_ns < spell.on_ns else from_ns + pause_ns
+            if instant_ns < spell.off_ns:
+                heapq.heappush(self._coming, (instant_ns, user, iteration))
+                self.next_ns = self._coming[0][0]
+                return
+
+
+def shard_spells(spec: LoadSpec) -> dict[int, list[Spell]]:
+    """The users of a closed model's shard, and when each is there, from the start of load."""
+    whole = user_spells(spec.segments)
+    return {
+        user: [
+            Spell(on_ns, min(off_ns, spec.load_ns))
+            for on_ns, off_ns in whole[user]
+            if on_ns < spec.load_ns
+        ]
+        for user in range(spec.shard, len(whole), spec.shards)
+    }
 
 
 def demand_of(spec: LoadSpec) -> Demand:

@@ -21,6 +21,7 @@ class ErrorKind(StrEnum):
     ABANDONED = "abandoned"  # sent; the generator stopped waiting for the reply
     CONNECT = "connect"  # no connection: refused, unreachable, unresolvable, too slow
     PROTOCOL = "protocol"  # what came back is not HTTP/1.1
+    RAISED = "raised"  # via enqueue: the call raised, neither a timeout nor for the connection
     RESET = "reset"  # the connection ended before the reply did
     TIMEOUT = "timeout"  # the reply was not whole in time
     TOO_LARGE = "too_large"  # the body is above the limit

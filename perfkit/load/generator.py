@@ -18,20 +18,19 @@ as `abandoned`, and what never got a connection as `unsent` (which counts as dro
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
 from typing import Final
 
-import numpy as np
-
-from perfkit.load.arrivals import user_starts
 from perfkit.load.connection import Connection
 from perfkit.load.demand import Demand, Due, demand_of
 from perfkit.load.exchange import NEVER_NS, ErrorKind, Exchange
 from perfkit.load.foreign import ForeignIds, foreign_id
 from perfkit.load.jobs import JobRequests
 from perfkit.load.ledger import Ledger
+from perfkit.load.opening import comings, has_own_connections, openings
 from perfkit.load.pacer import Pacer
 from perfkit.load.pool import Pool
 from perfkit.load.rows import FOREIGN_IDS
@@ -43,8 +42,8 @@ __all__ = ["Generator", "Progress"]
 _ACCEPTED: Final = 202
 _SECOND: Final = 1_000_000_000
 _SLICE: Final = 32  # requests between two looks at replies, when many are due at once
-_AHEAD_NS: Final = 1_000_000_000  # a user's connection opens this long before its first request
-_OPEN_EVERY_S: Final = 0.1
+_OPEN_AT_ONCE: Final = 100  # users' connections, and at most 2,000 in a second
+_OPEN_EVERY_S: Final = 0.05
 _INTERRUPT_NS: Final = 2_000_000_000
 
 
@@ -82,18 +81,19 @@ class Generator:
         self._jobs = JobRequests(spec)
         self._loop = asyncio.get_running_loop()
         self._demand: Demand = demand_of(spec)
-        starts = user_starts(spec.users, spec.ramp_ns)[spec.shard :: spec.shards]
-        # A user is a client with a connection of its own, where the limit allows that.
-        self._private = (
-            spec.model == "closed" and spec.pacing_ns is None and spec.connections >= len(starts)
-        )
-        self._own_from = starts if self._private else starts[:0]
+        self._private = has_own_connections(spec)
         self._own: dict[int, Connection] = {}
+        self._comings = comings(spec) if self._private else []
+        self._openings = openings([on_ns for on_ns, _ in self._comings], spec.idle_limit_ns)
+        self._opened = 0  # how many of them have been seen to
+        self._promised: set[int] = set()  # users for whom one has been opened
+        self._next_turn_s = 0.0  # of opening some, by the loop's clock
         self._pool = Pool(
             self._jobs.host,
             self._jobs.port,
             limit=spec.connections,
             connect_timeout_ns=spec.timeout_ns,
+            idle_limit_ns=spec.idle_limit_ns,
             private=self._private,
         )
         self._pacer = Pacer(self._send_due)
@@ -111,15 +111,17 @@ class Generator:
         """Open the first connections; returns how many are open (0: the server is not there).
 
         Open model, and shared connections: one, as a proof; others open when needed, in the ramp
-        or the warm-up. Closed model: each user's own, a second ahead of its first request: at the
-        pace of the ramp, as real clients come, yet no first request waits for it. All of them up
-        front would be no better, since servers close what idles for some seconds.
+        or the warm-up. Closed model: those of the users that begin with the load; see `opening`.
         """
-        return await self._pool.open(self._users_by(_AHEAD_NS) if self._private else 1)
+        if not self._private:
+            return await self._pool.open(1)
+        while self._opened < bisect_right(self._openings, 0) and self._pool.refusal is None:
+            await self._open_more(0)
+        return self._pool.connections
 
     async def run(self) -> Cost:
         """Carry the load out; returns when every row has its end."""
-        opener = self._loop.create_task(self._open_at_ramp_pace())
+        opener = self._loop.create_task(self._open_ahead())
         try:
             self._pacer.arm(self._demand.next_ns)
             await self._sleep_until(self._spec.start_ns)
@@ -264,18 +266,41 @@ class Generator:
             self._ledger.ended(place, unsent)
             self._unsent += 1
 
-    def _users_by(self, offset_ns: int) -> int:
-        """How many users with a connection of their own start within the offset."""
-        return int(np.searchsorted(self._own_from, offset_ns, side="right"))
+    def _keeps_connection(self, on_ns: int, user: int) -> bool:
+        """Whether a user that comes then will find its connection; one too old is closed."""
+        connection = self._own.get(user)
+        if connection is None:
+            is_promised = user in self._promised
+            self._promised.add(user)
+            return is_promised
+        if connection.exchange is not None:
+            return True
+        back_ns = self._spec.start_ns + on_ns
+        if connection.is_ready() and back_ns - connection.idle_since_ns < self._spec.idle_limit_ns:
+            return True
+        connection.close()
+        del self._own[user]
+        return False
 
-    async def _open_at_ramp_pace(self) -> None:
-        opened = self._users_by(_AHEAD_NS)
-        while opened < len(self._own_from):
-            await asyncio.sleep(_OPEN_EVERY_S)
-            wanted = self._users_by(monotonic_ns() - self._spec.start_ns + _AHEAD_NS)
-            if wanted > opened:
-                await self._pool.open(wanted - opened)
-                opened = wanted
+    async def _open_ahead(self) -> None:
+        start_ns = self._spec.start_ns
+        while self._opened < len(self._openings):
+            await asyncio.sleep(
+                (self._openings[self._opened] + start_ns - monotonic_ns()) / _SECOND
+            )
+            await self._open_more(monotonic_ns() - start_ns)
+
+    async def _open_more(self, offset_ns: int) -> None:
+        """Open connections for the next users that come, as far as they should be open by then."""
+        await asyncio.sleep(self._next_turn_s - self._loop.time())
+        self._next_turn_s = self._loop.time() + _OPEN_EVERY_S
+        first = self._opened
+        until = bisect_right(
+            self._openings, offset_ns, first, min(first + _OPEN_AT_ONCE, len(self._openings))
+        )
+        self._opened = until
+        coming = self._comings[first:until]
+        await self._pool.open(sum(not self._keeps_connection(*each) for each in coming))
 
 
 async def _first_of(timeout_ns: int, *events: asyncio.Event) -> None:

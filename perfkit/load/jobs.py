@@ -6,8 +6,8 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from perfkit.errors import UsageError
-from perfkit.load.draws import choice, job_id, unit
 from perfkit.load.spec import LoadSpec
+from perfkit.recorder.draws import choice, job_id, unit
 
 __all__ = ["JobRequests"]
 

@@ -45,18 +45,20 @@ Say = Callable[[dict[str, Any]], None]
 _TICK_S: Final = 0.5
 _ORPHAN_S: Final = 4.0  # nothing outlives perfkit by 5 s
 _SPARE_FILES: Final = 64
+_PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def run_process(spec: LoadSpec, lifeline_fd: int | None = None, *, await_go: bool = False) -> int:
     """Run the load, write its files, return the exit code.
 
     Raises:
-        UsageError: more connections than the hard limit of open files allows, or CPUs that this
-            process may not use.
+        UsageError: more connections than there are local ports or than the hard limit of open
+            files allows, or CPUs that this process may not use.
         PerfkitError: a part of the generator broke; what was measured is written all the same.
     """
     if await_go and lifeline_fd is None:
         raise UsageError("--await-go has nowhere to hear it", "give --lifeline-fd too")
+    _check_ports(spec.connections)
     _raise_file_limit(spec.connections)
     if spec.cpus:
         try:
@@ -170,6 +172,19 @@ def _loop() -> tuple[str, Callable[[], asyncio.AbstractEventLoop]]:
     except ImportError:
         return "asyncio", asyncio.new_event_loop
     return f"uvloop {version('uvloop')}", uvloop.new_event_loop
+
+
+def _check_ports(connections: int) -> None:
+    """Each connection to one server takes a local port of its own."""
+    try:
+        low, high = map(int, _PORT_RANGE.read_text().split())
+    except (OSError, ValueError):
+        return  # not told: then an attempt to connect will tell
+    if connections > (ports := high - low + 1):
+        raise UsageError(
+            f"{connections} connections are more than the {ports} local ports allow",
+            "ask for fewer connections, or widen net.ipv4.ip_local_port_range",
+        )
 
 
 def _raise_file_limit(connections: int) -> None:

@@ -20,17 +20,29 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from perfkit.load.draws import job_id
 from perfkit.load.exchange import ErrorKind
 from perfkit.load.foreign import read_foreign_ids
 from perfkit.load.ledger import ERROR_KINDS, HEADER_BYTES, WORDS, Ledger
 from perfkit.load.spec import LoadSpec
+from perfkit.recorder.draws import job_id
 from perfkit.records import REQUESTS
 
-__all__ = ["FOREIGN_IDS", "Rows", "finish", "new_ledger", "read_ledger", "recover", "summarize"]
+__all__ = [
+    "COST",
+    "FOREIGN_IDS",
+    "LEDGER",
+    "Rows",
+    "finish",
+    "ledger_header",
+    "new_ledger",
+    "read_ledger",
+    "recover",
+    "summarize",
+]
 
 LEDGER: Final = "requests.ledger"
 FOREIGN_IDS: Final = "requests.ids"
+COST: Final = "requests.cost.json"  # left by a sender that can't make the two files itself
 LATE_NS: Final = 10_000_000
 
 _ARROW: Final = "requests.arrow"
@@ -78,17 +90,21 @@ class Rows:
 
 def new_ledger(spec: LoadSpec) -> Ledger:
     """The ledger of a spec, in its output directory."""
-    header = {
+    return Ledger(Path(spec.output) / LEDGER, ledger_header(spec))
+
+
+def ledger_header(spec: LoadSpec) -> dict[str, Any]:
+    """What a ledger's first page says; a queue that several jobs share is named once."""
+    return {
         "version": 1,
         "trial": spec.trial,
         "seed": spec.seed,
         "nonce": spec.nonce,
         "model": spec.model,
-        "queues": spec.queues,
+        "queues": list(dict.fromkeys(spec.queues)),
         "shard": spec.shard,
         "shards": spec.shards,
     }
-    return Ledger(Path(spec.output) / LEDGER, header)
 
 
 def read_ledger(directory: Path) -> Rows:
@@ -141,7 +157,8 @@ def summarize(rows: Rows) -> dict[str, Any]:
 def recover(directory: Path, patience_s: float = _PATIENCE_S) -> bool:
     """Make the two files from the ledger that a killed generator left; False where there is none.
 
-    What only the living process knew (CPU, loop) is null. The ledger is removed, so a second call
+    So did one that ended in order but knows no Arrow (`perfkit.recorder.enqueue`); it also left
+    what it cost. Of a killed one that (CPU, loop) is null. The ledger is removed, so a second call
     does nothing. A generator that still lives is about to make the files itself: it is waited for,
     and what it has written until then is taken if that takes longer than ``patience_s``.
     """
@@ -157,11 +174,19 @@ def recover(directory: Path, patience_s: float = _PATIENCE_S) -> bool:
         for name in (_ARROW, _SUMMARY):
             for torn in directory.glob(f"{name}.*.tmp"):
                 torn.unlink(missing_ok=True)
-        unknown = dict.fromkeys(("cpu_ns", "wall_ns", "run_queue_wait_ns", "loop", "python"))
-        finish(directory, rows, {**unknown, "interrupted": True})
+        finish(directory, rows, _cost(directory))
     finally:
         os.close(handle)
     return True
+
+
+def _cost(directory: Path) -> dict[str, Any]:
+    try:
+        said = json.loads((directory / COST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        said = None
+    unknown = dict.fromkeys(("cpu_ns", "wall_ns", "run_queue_wait_ns", "loop", "python"))
+    return said if isinstance(said, dict) else {**unknown, "interrupted": True}
 
 
 def _wait_for_writer(handle: int, patience_s: float) -> None:
@@ -187,7 +212,8 @@ def finish(directory: Path, rows: Rows, more: dict[str, Any]) -> None:
     _write_arrow(rows, directory / _ARROW)
     _write_summary(directory, {**summarize(rows), **more})
     (directory / LEDGER).unlink(missing_ok=True)
-    (directory / FOREIGN_IDS).unlink(missing_ok=True)
+    for name in (FOREIGN_IDS, COST):
+        (directory / name).unlink(missing_ok=True)
 
 
 def _write_arrow(rows: Rows, path: Path) -> None:

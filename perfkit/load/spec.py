@@ -30,7 +30,7 @@ class LoadSpec:
         UsageError: when no load can be made of it.
     """
 
-    base_url: str  # http://host:port, plain HTTP/1.1
+    base_url: str  # http://host:port, plain HTTP/1.1; empty: sent by a child of the application
     model: Literal["open", "closed"]
     trial: int
     nonce: str  # unique for each trial: part of every job id
@@ -40,16 +40,18 @@ class LoadSpec:
     load_ns: int  # requests come due in [start, start + load): ramp, warm-up and window
     output: str  # an existing directory: requests.arrow and generator.json go there
 
-    arrivals: ArrivalKind = "constant"  # open model
+    # The level over time, one after the other from the start of load: jobs per second (open) or
+    # users (closed). Behind the last one nothing comes due.
     segments: tuple[Segment, ...] = ()
 
-    users: int = 0  # closed model
-    think: Think = Think()  # noqa: RUF009 - frozen
-    ramp_ns: int = 0
+    arrivals: ArrivalKind = "constant"  # open model
+
+    think: Think = Think()  # noqa: RUF009 - frozen; closed model
     pacing_ns: int | None = None  # fixed instants for each user: then the load is open
 
     connections: int = 1000  # waiting for one is `blocked`
     max_in_flight: int = 10_000  # beyond it an intended request is `dropped`
+    idle_limit_ns: int = 4_000_000_000  # idle for longer, a connection is replaced before use
     timeout_ns: int = 30_000_000_000  # from sent to the end of the reply
     grace_ns: int = 30_000_000_000  # how long replies are waited for after the load
     cpus: tuple[int, ...] = ()  # affinity; empty: as started
@@ -66,7 +68,10 @@ class LoadSpec:
         closed = self.model == "closed"
         return [
             (f"model {self.model!r} is neither open nor closed", self.model not in _MODELS),
-            (f"{self.base_url} is not http://host:port", not self.base_url.startswith("http://")),
+            (
+                f"{self.base_url} is not http://host:port",
+                self.base_url != "" and not self.base_url.startswith("http://"),
+            ),
             ("no job has a positive weight", not any(weight > 0 for weight in weights)),
             (
                 "a job's weight is not a number from 0 up",
@@ -79,7 +84,7 @@ class LoadSpec:
             ("connections is below 1", self.connections < 1),
             ("max_in_flight is below 1", self.max_in_flight < 1),
             ("pacing_ns is not positive", self.pacing_ns is not None and self.pacing_ns <= 0),
-            ("ramp_ns is negative", self.ramp_ns < 0),
+            ("idle_limit_ns is not positive", self.idle_limit_ns <= 0),
             ("a closed model has no users", closed and self.users < 1),
             (
                 # Else a user without think time would be dropped again and again in one instant.
@@ -88,6 +93,14 @@ class LoadSpec:
             ),
             (f"there is no shard {self.shard} of {self.shards}", not 0 <= self.shard < self.shards),
         ]
+
+    @property
+    def users(self) -> int:
+        """Users of a closed model: its highest level. 0 in an open one."""
+        if self.model == "open":
+            return 0
+        lasting = [part for part in self.segments if part.duration_ns]
+        return math.ceil(max((level for part in lasting for level in part.levels), default=0))
 
     @property
     def end_ns(self) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from perfkit.recorder.events import Event, Kind
     from perfkit.recorder.middleware import Recorder, install
-    from perfkit.recorder.reader import SpoolContents, read_spools
+    from perfkit.recorder.reader import SpoolContents, SpoolFollower, read_spools
     from perfkit.recorder.spool import SpoolWriter
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Kind",
     "Recorder",
     "SpoolContents",
+    "SpoolFollower",
     "SpoolWriter",
     "install",
     "read_spools",
@@ -30,6 +31,7 @@ _HOMES = {
     "Kind": "events",
     "Recorder": "middleware",
     "SpoolContents": "reader",
+    "SpoolFollower": "reader",
     "SpoolWriter": "spool",
     "install": "middleware",
     "read_spools": "reader",

@@ -11,7 +11,7 @@
         40     1  kind
         41     1  -
         42     2  error             index into the names table, 0 for none
-        44     4  thread            native id, 0 where it does not matter
+        44     4  thread            native id; 0 for ENQ and REQUEUE
         48    24  stamps            three int64, monotonic ns, 0 for "not known"
         72     4  checksum          Adler-32 of the 72 bytes before
         76     4  commit            number of the slot in its file, from 1; written last
@@ -24,6 +24,8 @@ HEADER followed by slots; one that was never claimed is all zeros.
 
 SPOOL_VERSION history
     1   first layout.
+    2   the kind REQUEUE; the thread of END, ACK, NACK and SKIP; files may be dropped to keep within
+        a budget of disk, which the sidecar tells.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ __all__ = [
     "HEADER_BYTES",
     "HEADER_LOST_OFFSET",
     "IDENTITY",
+    "IDENTITY_OF_UUIDS",
     "MAGIC",
     "NO_ID",
     "SLOT",
@@ -50,7 +53,7 @@ __all__ = [
     "Kind",
 ]
 
-SPOOL_VERSION: Final = 1
+SPOOL_VERSION: Final = 2
 MAGIC: Final = b"pkspool\n"
 
 HEADER: Final = struct.Struct("<8sIIIxxxxQ")  # magic, version, bytes per slot, slots, events lost
@@ -58,6 +61,7 @@ HEADER_BYTES: Final = 80
 HEADER_LOST_OFFSET: Final = HEADER.size - 8
 
 IDENTITY: Final = struct.Struct("<16s16sHHHBx")
+IDENTITY_OF_UUIDS: Final = struct.Struct("<32sHHHxx")  # the same, both ids at once, no flags
 BODY: Final = struct.Struct("<40sBxHIqqq")  # identity, kind, error, thread, stamps
 SLOT: Final = struct.Struct("<72sII")  # body, checksum, commit
 FIELDS: Final = struct.Struct("<16s16sHHHBxBxHIqqqII")  # the same slot, field by field
@@ -85,7 +89,13 @@ class Kind(IntEnum):
     NACK = 6
     """Moved to the dead letters."""
     SKIP = 7
-    """Never given to its actor, because a middleware said so."""
+    """Never given to its actor, because a middleware said so; or the actor said so itself, after a
+    START."""
+    REQUEUE = 8
+    """Fetched, never started, and given back to its queue: the worker stopped in order."""
+
+
+_TAKEN: Final = (Kind.DELAY, Kind.START, Kind.REQUEUE)
 
 
 class Event(NamedTuple):
@@ -101,6 +111,7 @@ class Event(NamedTuple):
         ACK     asked            Redis has answered         -
         NACK    asked            Redis has answered         -
         SKIP    skipped          -                          -
+        REQUEUE enqueued (*)     fetched                    Redis has answered
 
     (*) the before_enqueue stamp of the last hop, carried by the message itself.
     """
@@ -121,12 +132,12 @@ class Event(NamedTuple):
     error: str | None
     """Type of the exception, END only."""
     thread_id: int
-    """Native thread id for START and DELAY, else 0."""
+    """Native id of the thread that had the message in its hands; 0 for ENQ and REQUEUE."""
 
     @property
     def enqueued_ns(self) -> int | None:
-        """When the message was last enqueued (ENQ, DELAY, START)."""
-        return self.t1_ns if self.kind in (Kind.ENQ, Kind.DELAY, Kind.START) else None
+        """When the message was last enqueued (ENQ, DELAY, START, REQUEUE)."""
+        return self.t1_ns if self.kind is Kind.ENQ or self.kind in _TAKEN else None
 
     @property
     def enqueue_done_ns(self) -> int | None:
@@ -135,8 +146,13 @@ class Event(NamedTuple):
 
     @property
     def fetched_ns(self) -> int | None:
-        """When the worker received the message from Redis (DELAY, START)."""
-        return self.t2_ns if self.kind in (Kind.DELAY, Kind.START) else None
+        """When the worker received the message from Redis (DELAY, START, REQUEUE)."""
+        return self.t2_ns if self.kind in _TAKEN else None
+
+    @property
+    def delayed_ns(self) -> int | None:
+        """When the message was put aside (DELAY)."""
+        return self.t3_ns if self.kind is Kind.DELAY else None
 
     @property
     def started_ns(self) -> int | None:
@@ -152,3 +168,8 @@ class Event(NamedTuple):
     def acked_ns(self) -> int | None:
         """When Redis had taken the ack or nack (ACK, NACK)."""
         return self.t2_ns if self.kind in (Kind.ACK, Kind.NACK) else None
+
+    @property
+    def requeued_ns(self) -> int | None:
+        """When Redis had taken the message back (REQUEUE)."""
+        return self.t3_ns if self.kind is Kind.REQUEUE else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
+import json
 import os
 import sys
 import traceback
@@ -15,7 +16,15 @@ from urllib.parse import urlsplit
 
 from dramatiq import Broker
 
-__all__ = ["BrokerNotLoaded", "bind_broker", "load_broker", "print_refusal"]
+__all__ = [
+    "BrokerNotLoaded",
+    "bind_broker",
+    "load_broker",
+    "load_brokers",
+    "print_refusal",
+    "redis_urls",
+    "without_password",
+]
 
 _KEPT: Final = frozenset(
     {
@@ -57,26 +66,60 @@ def load_broker(spec: str, path: Path | str | None = None) -> Broker:
         BrokerNotLoaded: no such module, it fails to import, no such name, or not a Broker. Its
             ``__cause__`` is the application's own exception, if there was one.
     """
-    module_name, colon, attribute = spec.partition(":")
-    if not (module_name and colon and attribute):
-        raise BrokerNotLoaded(f"{spec!r} does not name a broker; write it as module:name")
     if path is not None:
         folder = Path(path).absolute()
         if not folder.is_dir():
             raise BrokerNotLoaded(f"{folder} is not a folder, so {spec} can't be imported from it")
         sys.path.insert(0, str(folder))
-    module = _import(module_name)
-    try:
-        broker = functools.reduce(getattr, attribute.split("."), module)
-    except AttributeError:
-        raise BrokerNotLoaded(
-            f"module {module_name!r} has no {attribute!r}{_suggestion(module, attribute)}"
-        ) from None
+    module, broker = _named(spec)
     if not isinstance(broker, Broker):
         raise BrokerNotLoaded(
             f"{spec} is a {type(broker).__name__}, not a dramatiq Broker{_suggestion(module, '')}"
         )
     return broker
+
+
+def load_brokers(spec: str) -> dict[str, Broker]:
+    """Import ``module:name`` of a mapping queue -> broker: an application with several.
+
+    Raises:
+        BrokerNotLoaded: as for one broker, or it is no such mapping.
+    """
+    _, brokers = _named(spec)
+    if not isinstance(brokers, Mapping) or not all(
+        isinstance(queue, str) and isinstance(broker, Broker) for queue, broker in brokers.items()
+    ):
+        raise BrokerNotLoaded(f"{spec} is not a mapping of queues to dramatiq Brokers")
+    return dict(brokers)
+
+
+def redis_urls(given: str | None) -> dict[str, str]:
+    """Queue -> URL, from the JSON object in the variable REDIS_URLS.
+
+    Raises:
+        BrokerNotLoaded: it is something else. It may hold passwords, so it is not repeated.
+    """
+    try:
+        urls = json.loads(given) if given else {}
+    except ValueError:
+        urls = None
+    if not isinstance(urls, dict) or not all(isinstance(url, str) for url in urls.values()):
+        raise BrokerNotLoaded("REDIS_URLS is no JSON object of queues and their Redis URLs")
+    return urls
+
+
+def _named(spec: str) -> tuple[Any, Any]:
+    """The module of ``module:name``, and what has the name in it."""
+    module_name, colon, attribute = spec.partition(":")
+    if not (module_name and colon and attribute):
+        raise BrokerNotLoaded(f"{spec!r} does not name a broker; write it as module:name")
+    module = _import(module_name)
+    try:
+        return module, functools.reduce(getattr, attribute.split("."), module)
+    except AttributeError:
+        raise BrokerNotLoaded(
+            f"module {module_name!r} has no {attribute!r}{_suggestion(module, attribute)}"
+        ) from None
 
 
 def _import(module_name: str) -> Any:
@@ -106,19 +149,27 @@ def print_refusal(program: str, error: BrokerNotLoaded, *, with_traceback: bool 
     """Tell stderr why the broker can't be used; returns the exit code, 2."""
     if with_traceback and error.__cause__ is not None:
         trace = "".join(traceback.format_exception(error.__cause__)).rstrip()
-        print(_without_password(trace), file=sys.stderr)
+        print(without_password(trace), file=sys.stderr)
     one_line = " ".join(str(error).split())
-    print(_without_password(f"{program}: {one_line}"), file=sys.stderr)
+    print(without_password(f"{program}: {one_line}"), file=sys.stderr)
     return 2
 
 
-def _without_password(text: str) -> str:
+def without_password(text: str) -> str:
     """An application's own error may quote the URL it was given."""
+    urls = [os.environ.get("REDIS_URL", "")]
     try:
-        password = urlsplit(os.environ.get("REDIS_URL", "")).password
-    except ValueError:
-        password = None
-    return text.replace(password, "***") if password else text
+        urls += redis_urls(os.environ.get("REDIS_URLS")).values()
+    except BrokerNotLoaded:
+        # What is no JSON can't be searched for passwords, but whole it can be left out.
+        text = text.replace(os.environ["REDIS_URLS"], "***")
+    for url in urls:
+        try:
+            password = urlsplit(url).password
+        except ValueError:
+            continue
+        text = text.replace(password, "***") if password else text
+    return text
 
 
 def bind_broker(broker: Broker, url: str | None) -> bool:

@@ -1,18 +1,26 @@
 """What an application declares: ``python -m perfkit.recorder.probe --broker M:N`` prints JSON.
 
-    {"queues": [...], "actors": {name: queue}, "namespace": ..., "broker_class": "module.Class"}
+    {"queues": [...], "actors": {name: {"queue": ..., "parameters": [...]}}, "namespace": ...,
+     "broker_class": "module.Class"}
 
-The application is imported in this process, which ends with it; what it prints goes to stderr.
+``parameters`` are those of the actor's function, in order, each ``{"name", "kind", "required"}``
+with the kinds of `inspect.Parameter`; null where Python can't tell them. The application is
+imported in this process, which ends with it; what it prints goes to stderr.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from dramatiq import Actor
 
 from perfkit.recorder.loading import BrokerNotLoaded, load_broker, print_refusal
 from perfkit.recorder.readiness import describe
@@ -29,12 +37,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             broker = load_broker(options.broker, options.path)
+            actors = {name: _described(actor) for name, actor in sorted(broker.actors.items())}
     except BrokerNotLoaded as error:
         return print_refusal("perfkit.recorder.probe", error, with_traceback=False)
     kind = type(broker)
-    print(json.dumps(describe(broker) | {"broker_class": f"{kind.__module__}.{kind.__qualname__}"}))
+    told = {"actors": actors, "broker_class": f"{kind.__module__}.{kind.__qualname__}"}
+    print(json.dumps(describe(broker) | told))
     return 0
 
 
+def _described(actor: Actor[Any, Any]) -> dict[str, Any]:
+    return {"queue": actor.queue_name, "parameters": _parameters(actor.fn)}
+
+
+def _parameters(function: Any) -> list[dict[str, Any]] | None:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    return [
+        {
+            "name": each.name,
+            "kind": each.kind.name,
+            "required": each.default is inspect.Parameter.empty,
+        }
+        for each in parameters
+    ]
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not by way of the interpreter's end: a thread of the application could keep it from coming.
+    os._exit(code)

@@ -3,35 +3,28 @@
 A slot that was claimed and never written is a hole. There may be events behind it, so the reader
 goes on to the last committed slot, counts the holes on the way and leaves it to the accounting to
 reconcile them. In a spool that is still growing, a hole may be filled by the next reading.
+
+``python -m perfkit.recorder.reader DIR`` says what a folder of spools holds.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import re
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from zlib import adler32
+from typing import Final
 
-from perfkit.recorder.events import (
-    FIELDS,
-    FOREIGN_MESSAGE_ID,
-    FOREIGN_REDIS_ID,
-    HEADER,
-    HEADER_BYTES,
-    MAGIC,
-    NO_ID,
-    SLOT,
-    SLOT_BYTES,
-    SPOOL_VERSION,
-    Event,
-    Kind,
-)
+from perfkit.recorder.decoding import SpoolFile
+from perfkit.recorder.events import Event
+from perfkit.recorder.sidecar import SidecarReader
 
-__all__ = ["SpoolAnchor", "SpoolContents", "read_spools"]
+__all__ = ["SpoolAnchor", "SpoolContents", "SpoolFollower", "read_spools"]
 
-_KINDS: Final = {int(kind): kind for kind in Kind}
+_FILE: Final = re.compile(r"(.+)\.(\d{4,})\.spool")
+_MOST_REMEMBERED_IDS: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +57,45 @@ class SpoolContents:
     """Why the first of them was lost, if any."""
     closed: bool
     """The process ended its spool in order."""
+    dropped: int = 0
+    """Events of files that were removed to keep within a budget of disk before they were read
+    here; an upper bound by the holes in those files."""
 
 
-@dataclass(slots=True)
-class _Sidecar:
-    """What the JSON lines say."""
+class SpoolFollower:
+    """Reads the spools of a folder again and again while they grow; each slot is decoded once."""
 
-    head: dict[str, Any]
-    names: dict[int, str]
-    ids: dict[bytes, str]
-    lost: int = 0
-    reason: str = ""
-    closed: bool = False
+    def __init__(self, directory: Path) -> None:
+        self._directory = Path(directory)
+        self._spools: dict[str, _Spool] = {}
+        self._texts: dict[bytes, str] = {}
 
+    def read(self) -> list[SpoolContents]:
+        """The spool of every process, by name and pid: ``events`` are those that are new since the
+        last reading, all counts are so far. What was a hole then and is an event now comes first.
 
-@dataclass(slots=True)
-class _Tally:
-    events: list[Event]
-    holes: int = 0
-    corrupt: int = 0
-    lost: int = 0
+        Raises:
+            ValueError: for a spool of another version.
+        """
+        return self._read(whole=False)
+
+    def _read(self, *, whole: bool) -> list[SpoolContents]:
+        if len(self._texts) > _MOST_REMEMBERED_IDS and not whole:
+            self._texts.clear()
+        files: dict[str, dict[int, Path]] = {}
+        sidecars = []
+        for path in self._directory.iterdir():
+            if path.suffix == ".jsonl":
+                sidecars.append(path)
+            elif found := _FILE.fullmatch(path.name):
+                files.setdefault(found[1], {})[int(found[2])] = path
+        contents = []
+        for path in sidecars:
+            spool = self._spools.setdefault(path.stem, _Spool(path))
+            read = spool.read(files.get(path.stem, {}), self._texts, whole=whole)
+            if read is not None:
+                contents.append(read)
+        return sorted(contents, key=lambda each: (each.name, each.pid, each.anchor.mono_ns))
 
 
 def read_spools(directory: Path) -> list[SpoolContents]:
@@ -92,138 +104,81 @@ def read_spools(directory: Path) -> list[SpoolContents]:
     Raises:
         ValueError: for a spool of another version.
     """
-    texts: dict[bytes, str] = {}
-    found = (_read(path, texts) for path in Path(directory).glob("*.jsonl"))
-    return sorted(
-        (contents for contents in found if contents is not None),
-        key=lambda contents: (contents.name, contents.pid, contents.anchor.mono_ns),
-    )
+    return SpoolFollower(directory)._read(whole=True)
 
 
-def _read(path: Path, texts: dict[bytes, str]) -> SpoolContents | None:
-    """One process's spool, by its ``.jsonl``; None if it died before its first line was whole."""
-    # Slots first: a name is in the sidecar before the first slot that uses it.
-    files = re.compile(re.escape(path.stem) + r"\.\d{4,}\.spool")
-    parts = sorted(part for part in path.parent.iterdir() if files.fullmatch(part.name))
-    # The end of a preallocated file is zeros, which are quickly dropped.
-    segments = [part.read_bytes().rstrip(b"\0") for part in parts]
-    sidecar = _read_sidecar(path)
-    if sidecar is None:
-        return None
-    tally = _Tally([], lost=sidecar.lost)
-    for number, data in enumerate(segments):
-        slots = _check_header(path, data, tally)
-        _decode(data, sidecar, texts, tally, slots if number < len(segments) - 1 else 0)
-    head = sidecar.head
-    return SpoolContents(
-        name=head["name"],
-        role=head["role"],
-        pid=head["pid"],
-        broker_id=head["broker_id"],
-        anchor=SpoolAnchor(mono_ns=head["mono_ns"], wall_ns=head["wall_ns"]),
-        events=tally.events,
-        holes=tally.holes,
-        corrupt=tally.corrupt,
-        lost=tally.lost,
-        reason=sidecar.reason,
-        closed=sidecar.closed,
-    )
+class _Spool:
+    """One process's spool, by its ``.jsonl``."""
+
+    __slots__ = ("_files", "_sidecar")
+
+    def __init__(self, path: Path) -> None:
+        self._sidecar = SidecarReader(path)
+        self._files: dict[int, SpoolFile] = {}
+
+    def read(
+        self, present: Mapping[int, Path], texts: dict[bytes, str], *, whole: bool
+    ) -> SpoolContents | None:
+        """What is new in it; None as long as its first line is not whole."""
+        sidecar, events, gone = self._sidecar, list[Event](), set[int]()
+        last = max(present, default=0)
+        for number, path in sorted(present.items()):
+            file = self._files.setdefault(number, SpoolFile(path))
+            followed = number < last
+            if file.done(followed):
+                continue
+            try:
+                file.read(sidecar, texts, events, followed=followed, whole=whole)
+                if whole and any(file.open.values()):
+                    # Torn, or only caught while it was being written.
+                    file.read(sidecar, texts, events, followed=followed, whole=whole)
+            except FileNotFoundError:
+                gone.add(number)
+        if not sidecar.read() or sidecar.head is None:
+            return None
+        dropped = 0
+        for number, claimed in sidecar.dropped.items():
+            if number not in present or number in gone:
+                known = self._files.get(number)
+                dropped += max(0, claimed - (known.at if known else 0))
+        files = self._files.values()
+        damaged = sum(sum(file.open.values()) for file in files)
+        head = sidecar.head
+        return SpoolContents(
+            name=head["name"],
+            role=head["role"],
+            pid=head["pid"],
+            broker_id=head["broker_id"],
+            anchor=SpoolAnchor(mono_ns=head["mono_ns"], wall_ns=head["wall_ns"]),
+            events=events,
+            holes=sum(len(file.open) for file in files) - damaged,
+            corrupt=damaged,
+            lost=max(sidecar.lost, *(file.lost for file in files), 0),
+            reason=sidecar.reason,
+            closed=sidecar.closed,
+            dropped=dropped,
+        )
 
 
-def _read_sidecar(path: Path) -> _Sidecar | None:
-    found: _Sidecar | None = None
-    for line in path.read_bytes().split(b"\n"):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # torn by a kill or a full disk; slots that miss a name count as corrupt
-        if "spool" in entry:
-            if entry["spool"] != SPOOL_VERSION:
-                raise ValueError(f"{path} is of version {entry['spool']}, not {SPOOL_VERSION}")
-            found = _Sidecar(entry, {0: ""}, {})
-        elif found is None:
-            continue
-        elif "index" in entry:
-            found.names[entry["index"]] = entry["name"]
-        elif "id" in entry:
-            found.ids[bytes.fromhex(entry["id"])] = entry["text"]
-        if found is not None:
-            found.lost = max(found.lost, entry.get("lost", 0))
-            found.reason = found.reason or entry.get("reason", "")
-            found.closed = found.closed or entry.get("closed", False)
-    return found
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print one line for each process; 2 and one line on stderr if there is nothing to read."""
+    parser = argparse.ArgumentParser(prog="python -m perfkit.recorder.reader")
+    parser.add_argument("directory", type=Path, metavar="DIR")
+    directory = parser.parse_args(argv).directory
+    try:
+        spools = read_spools(directory)
+    except (OSError, ValueError) as error:
+        print(f"perfkit.recorder.reader: {error}", file=sys.stderr)
+        return 2
+    for spool in spools:
+        end = "ended in order" if spool.closed else "not ended"
+        print(
+            f"{spool.name} (pid {spool.pid}, {end}): {len(spool.events)} events, {spool.dropped}"
+            f" dropped for want of disk, {spool.lost} lost, {spool.holes} holes,"
+            f" {spool.corrupt} damaged"
+        )
+    return 0
 
 
-def _check_header(path: Path, data: bytes, tally: _Tally) -> int:
-    """Number of slots of the file; 0 if its header was never written."""
-    if len(data) < len(MAGIC):
-        return 0
-    magic, version, slot_bytes, slots, lost = HEADER.unpack_from(data.ljust(HEADER.size, b"\0"))
-    if (magic, version, slot_bytes) != (MAGIC, SPOOL_VERSION, SLOT_BYTES):
-        raise ValueError(f"the files of {path} are no spool of version {SPOOL_VERSION}")
-    tally.lost = max(tally.lost, lost)
-    return int(slots)
-
-
-def _decode(
-    data: bytes, sidecar: _Sidecar, texts: dict[bytes, str], tally: _Tally, claimed: int
-) -> None:
-    """Append the events of one file. ``claimed``: slots known to be claimed, because a later file
-    exists; else only those up to the last committed one are.
-
-    One loop, written out: a call per event would cost as much as all the rest.
-    """
-    count = max(0, -(-(len(data) - HEADER_BYTES) // SLOT_BYTES))
-    slots = data[HEADER_BYTES:].ljust(count * SLOT_BYTES, b"\0")
-    names, ids, append = sidecar.names, sidecar.ids, tally.events.append
-    queues = {at: (name.removesuffix(".DQ"), name.endswith(".DQ")) for at, name in names.items()}
-    new = tuple.__new__
-    number = uncommitted = 0
-    for fields, whole in zip(FIELDS.iter_unpack(slots), SLOT.iter_unpack(slots), strict=True):
-        message, redis, queue_at, actor_at, attempt, flags, kind, error_at, thread, *rest = fields
-        t1, t2, t3, checksum, commit = rest
-        body = whole[0]
-        number += 1
-        if commit == 0:
-            uncommitted += 1
-            continue
-        tally.holes += uncommitted
-        uncommitted = 0
-        if commit != number or adler32(body) != checksum:
-            tally.corrupt += 1
-            continue
-        try:
-            queue, delayed = queues[queue_at]
-            if flags:
-                message_id = ids[message] if flags & FOREIGN_MESSAGE_ID else _uuid(message)
-                redis_id = ids[redis] if flags & FOREIGN_REDIS_ID else _uuid(redis)
-            else:
-                message_id = texts.get(message) or texts.setdefault(message, _uuid(message))
-                redis_id = texts.get(redis) or texts.setdefault(redis, _uuid(redis))
-            event = (
-                _KINDS[kind],
-                queue,
-                delayed,
-                names[actor_at],
-                attempt,
-                message_id,
-                redis_id if redis != NO_ID else None,
-                t1 or None,
-                t2 or None,
-                t3 or None,
-                names[error_at] or None,
-                thread,
-            )
-        except KeyError:
-            tally.corrupt += 1
-            continue
-        append(new(Event, event))
-    # A file without one committed slot was made and then not used: an asynchronous exception came
-    # between. No slot of it was ever claimed.
-    if claimed and uncommitted < count:
-        tally.holes += uncommitted + claimed - count
-
-
-def _uuid(raw: bytes) -> str:
-    digits = raw.hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import mmap
 import os
@@ -53,8 +54,12 @@ def preallocated(path: Path, size: int) -> mmap.mmap:
         # Not ftruncate: writing to a page that the disk has no room for is a SIGBUS.
         os.posix_fallocate(handle, 0, size)
         return mmap.mmap(handle, size)
+    # All of them: an actor's time limit or the shutdown of its worker is raised into whatever its
+    # thread does, and neither is an Exception. A file nobody writes to would be 20 MiB of nothing.
+    # What can't be removed either must not hide why.
     except BaseException:
-        path.unlink()
+        with contextlib.suppress(OSError):
+            path.unlink()
         raise
     finally:
         os.close(handle)

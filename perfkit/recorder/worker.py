@@ -88,7 +88,10 @@ def _run(
     if not reason:
         announce(ready, worker, name=options.name, rebound=rebound)
         _LOG.info("%s is ready on %s.", options.name, ", ".join(sorted(queues)))
-        reason = stops.get()
+        # Not for ever at once: a signal that came while the process was stopped may be handed to
+        # another thread, and is acted upon only when this one wakes up.
+        while not reason:
+            reason = _next_stop(stops, 1.0)
     _LOG.info("%s stops because of %s.", options.name, reason)
     try:
         worker.stop(timeout=options.shutdown_timeout_ms)

@@ -12,7 +12,10 @@ import logging
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import Any
+
+from perfkit.reporting.folder import PREFIX, clear
 
 __all__ = ["main"]
 
@@ -27,8 +30,13 @@ def main() -> int:
 
 
 def _die_with_parent() -> None:
-    while sys.stdin.buffer.read(1):
+    # Not through the buffer: a thread that waits in it aborts the interpreter's shutdown.
+    while os.read(sys.stdin.fileno(), 4096):
         pass
+    # The folder was the parent's to remove.
+    folder = Path(os.environ.get("TMPDIR", ""))
+    if folder.name.startswith(PREFIX):
+        clear(folder)
     os._exit(1)
 
 

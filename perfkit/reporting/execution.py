@@ -166,6 +166,8 @@ def _environment(folder: Path) -> dict[str, str]:
     environment: dict[str, Any] = dict(os.environ)
     environment["JUPYTER_PREFER_ENV_PATH"] = "1"
     environment["JUPYTER_RUNTIME_DIR"] = str(folder)
+    # A kernel that is killed leaves its connection file: in there it goes with the rest.
+    environment["TMPDIR"] = str(folder)
     environment["IPYTHONDIR"] = str(folder / "ipython")
     environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     if (tree := checkout()) is not None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["PREFIX", "private_folder"]
+__all__ = ["PREFIX", "clear", "private_folder"]
 
 PREFIX: Final = "perfkit_report-"
 """Not the launcher's, whose keeper removes folders by rules of its own."""
@@ -37,8 +38,23 @@ def private_folder() -> Iterator[Path]:
         (folder / f".{_OWNER}").rename(folder / _OWNER)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        clear(folder)
         os.close(held)
+
+
+def clear(folder: Path) -> None:
+    """Remove a private folder, and before it the kernel that works in it and would make it anew.
+
+    After a report that went well there is none any more. (Where there is no /proc it ends by
+    itself, a second after the process that started it.)
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            environment = (process / "environ").read_bytes().split(b"\0")
+            ours = b"TMPDIR=" + os.fsencode(folder) in environment
+            if ours and int(process.name) != os.getpid():
+                os.kill(int(process.name), signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_if_left(owner: Path) -> None:

@@ -34,6 +34,7 @@ class RecorderFacts:
     holes: int
     corrupt: int
     lost: int
+    dropped: int  # of files removed to keep within a budget of disk
     unclosed: tuple[str, ...]  # processes that did not end their spool in order
     missing: tuple[str, ...]  # workers that were ready, and of which there is no spool
     reasons: tuple[str, ...]  # why events were lost
@@ -47,6 +48,7 @@ class RecorderFacts:
             "corrupt": self.corrupt,
             # A worker without a spool lost nobody knows how many: at least one.
             "lost": self.lost + len(self.missing),
+            "dropped": self.dropped,
             "unclosed": list(self.unclosed),
             "missing": list(self.missing),
             "reasons": list(self.reasons),
@@ -74,6 +76,7 @@ def collect(
         holes=sum(each.holes for each in spools),
         corrupt=sum(each.corrupt for each in spools),
         lost=sum(each.lost for each in spools),
+        dropped=sum(each.dropped for each in spools),
         unclosed=tuple(each.name for each in spools if not each.closed),
         missing=tuple(sorted(ready - {each.name for each in spools})),
         reasons=tuple(dict.fromkeys(each.reason for each in spools if each.reason)),
@@ -124,42 +127,67 @@ class _Delivery:
     started_ns: int | None = None
     finished_ns: int | None = None
     acked_ns: int | None = None
+    requeued_ns: int | None = None
     outcome: str = "enqueued"
     error: str | None = None
     enqueued_ns: int | None = None
+
+    @property
+    def over(self) -> bool:
+        """This worker has given the message out of its hands."""
+        return self.acked_ns is not None or self.requeued_ns is not None
 
 
 def jobs_table(spools: Sequence[SpoolContents], trial: int) -> pa.Table:
     """Join events into one row per delivery, and one per message that no worker took.
 
     Events of the delayed half of a queue are left out: a delayed message is no delivery, and its
-    real one follows when it falls due.
+    real one follows when it falls due, with the time at which it was put aside.
     """
     enqueued: dict[str, Event] = {}
+    put_aside: dict[str, int | None] = {}
     deliveries: dict[str, list[_Delivery]] = {}
     for spool in spools:
-        # A process works on a message of one redis id once at a time; events of it are in order.
-        here: dict[str, _Delivery] = {}
+        # A thread works on one message at a time, and its events are in order. A message that was
+        # put into the list twice may be in the hands of two threads of a process at once.
+        here: dict[tuple[str, int], _Delivery] = {}
+        # It enqueues what it put aside itself, under a new redis id.
+        aside: dict[tuple[str, int], int | None] = {}
         for event in spool.events:
             rid = event.redis_message_id
-            if event.delayed or rid is None:
+            if rid is None:
+                continue
+            if event.delayed:
+                if event.kind is Kind.DELAY:
+                    aside[event.message_id, event.attempt] = event.delayed_ns
                 continue
             if event.kind is Kind.ENQ:
                 enqueued[rid] = event
+                if aside:
+                    put_aside[rid] = aside.get((event.message_id, event.attempt))
                 continue
-            if event.kind is Kind.START or rid not in here:
-                here[rid] = _Delivery(event, worker=spool.name)
-                deliveries.setdefault(rid, []).append(here[rid])
-            _apply(here[rid], event)
+            row = here.get((rid, event.thread_id))
+            if row is None or row.over or event.kind in (Kind.START, Kind.REQUEUE):
+                row = here[rid, event.thread_id] = _Delivery(event, worker=spool.name)
+                deliveries.setdefault(rid, []).append(row)
+            _apply(row, event)
     columns: dict[str, list[Any]] = {name: [] for name in JOBS.names}
     for rid in dict.fromkeys([*enqueued, *deliveries]):
         producer = enqueued.get(rid)
-        rows = sorted(deliveries.get(rid, []), key=lambda each: each.started_ns or 2**63)
+        rows = sorted(deliveries.get(rid, []), key=_began)
         if not rows and producer is not None:
             rows = [_Delivery(producer)]
-        for number, row in enumerate(rows, 1):
-            _append(columns, trial, rid, row, producer, number if row.started_ns else 0)
+        starts = 0
+        for row in rows:
+            starts += row.started_ns is not None
+            number = starts if row.started_ns is not None else 0
+            _append(columns, trial, rid, row, producer, number, put_aside.get(rid))
     return pa.Table.from_pydict(columns, schema=JOBS)
+
+
+def _began(row: _Delivery) -> int:
+    """When a delivery began, as far as it is known; what never started comes last."""
+    return row.started_ns or 2**63
 
 
 def _apply(row: _Delivery, event: Event) -> None:
@@ -172,10 +200,15 @@ def _apply(row: _Delivery, event: Event) -> None:
             row.outcome = "failed" if event.error else "done"
         case Kind.ACK:
             row.acked_ns = event.acked_ns
+            if row.outcome == "enqueued":
+                row.outcome = "fetched"
         case Kind.NACK:
             row.acked_ns, row.outcome = event.acked_ns, "dead"
         case Kind.SKIP:
             row.outcome = "skipped"
+        case Kind.REQUEUE:
+            row.enqueued_ns, row.fetched_ns = event.enqueued_ns, event.fetched_ns
+            row.requeued_ns, row.outcome = event.requeued_ns, "requeued"
         case _:
             pass
 
@@ -187,6 +220,7 @@ def _append(
     row: _Delivery,
     producer: Event | None,
     number: int,
+    delayed_ns: int | None,
 ) -> None:
     identity = row.identity
     values = {
@@ -197,12 +231,14 @@ def _append(
         "actor": identity.actor,
         "attempt": identity.attempt,
         "delivery": number,
+        "delayed_ns": delayed_ns,
         "enqueued_ns": producer.enqueued_ns if producer else row.enqueued_ns,
         "enqueue_done_ns": producer.enqueue_done_ns if producer else None,
         "fetched_ns": row.fetched_ns,
         "started_ns": row.started_ns,
         "finished_ns": row.finished_ns,
         "acked_ns": row.acked_ns,
+        "requeued_ns": row.requeued_ns,
         "outcome": row.outcome,
         "error": row.error,
         "worker": row.worker,

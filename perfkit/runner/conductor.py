@@ -1,15 +1,16 @@
 """The run: trials in the plan's order, one manifest, one seal.
 
 create run ── trial 0 ── trial 1 ── ... ── seal complete
-                 │
-                 ├── a trial that fails is named in the manifest; the rest goes on
+   │             │
+reopen it        ├── a trial that fails is named in the manifest; the rest goes on
+                 ├── aborted by a threshold: it is partial, and the rest goes on
                  └── interrupted: what was measured is kept, the run is sealed partial
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,69 +18,30 @@ from perfkit import __version__
 from perfkit.clock import Clock, SystemClock
 from perfkit.errors import PerfkitError, ResultsNotWritable, UsageError
 from perfkit.launcher.foreign import ForeignRedis
+from perfkit.launcher.neighbours import Neighbours
 from perfkit.launcher.placement import Placement, place
 from perfkit.launcher.server import find_server
 from perfkit.paths import checkout
-from perfkit.plan import Plan, Trial, trial_ns
-from perfkit.runner.application import check_queues
-from perfkit.runner.progress import Interrupt, Listener, Phase, Progress
+from perfkit.plan import Plan, Trial
+from perfkit.redaction import redact_command
+from perfkit.runner.application import Application, applications_of
+from perfkit.runner.breakage import refuse_faults
+from perfkit.runner.narrator import Narrator
+from perfkit.runner.options import Options
+from perfkit.runner.progress import Interrupt, Listener, Phase
 from perfkit.runner.rebuild import rebuild
-from perfkit.runner.trial import run_trial
-from perfkit.scenario import digest, settings_of, workload_digest
+from perfkit.runner.resuming import resumable
+from perfkit.runner.specs import most_workers
+from perfkit.runner.trial import WatchFor, run_trial
+from perfkit.scenario import settings_of
 from perfkit.store import RunWriter, TrialWriter, trial_folder
 from perfkit.telemetry.checks import check_open_files
 from perfkit.telemetry.facts import HostFacts, git_state, versions
 
-__all__ = ["Options", "conduct"]
+__all__ = ["conduct", "resume"]
 
 INTERRUPTED: Final = "interrupted"
 _SPOOL_BYTES: Final = 21 * 1024 * 1024  # a recorded process reserves this at its start
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a plan is carried out, as opposed to what it asks."""
-
-    results: Path
-    redis_url: str | None = None
-    redis_server: Path | None = None
-    command: Sequence[str] = ()
-
-
-class _Narrator:
-    """Turns the phases of trials into progress of the run."""
-
-    def __init__(self, plan: Plan, listener: Listener, clock: Clock) -> None:
-        self._plan = plan
-        self._listener = listener
-        self._clock = clock
-        self._began_ns = clock.now_ns()
-        self.trial = plan.trials[0]
-        self._trial_began_ns = self._began_ns
-
-    def begin(self, trial: Trial) -> None:
-        """A trial starts."""
-        self.trial, self._trial_began_ns = trial, self._clock.now_ns()
-
-    def say(self, phase: Phase, **figures: float) -> None:
-        """Report where the trial stands."""
-        now_ns = self._clock.now_ns()
-        here, later = self.trial, self._plan.trials[self.trial.index + 1 :]
-        rest_ns = max(0, trial_ns(here.scenario)[0] - (now_ns - self._trial_began_ns))
-        left_ns = rest_ns + sum(trial_ns(trial.scenario)[0] for trial in later)
-        self._listener(
-            Progress(
-                phase=phase,
-                trial=here.index,
-                trials=len(self._plan.trials),
-                label=f"{here.scenario.name} {here.label}"
-                if here.label != here.scenario.name
-                else here.label,
-                elapsed_s=(now_ns - self._began_ns) / 1e9,
-                left_s=0.0 if phase == "sealed" else left_ns / 1e9,
-                figures=figures,
-            )
-        )
 
 
 def conduct(
@@ -88,25 +50,18 @@ def conduct(
     listener: Listener,
     interrupt: Interrupt,
     clock: Clock | None = None,
+    watch_for: WatchFor | None = None,
 ) -> Path:
     """Carry out a plan and seal the run; returns its folder.
+
+    ``watch_for(scenario)`` makes what may abort a trial; without it none is aborted.
 
     Raises:
         UsageError: something can't be used (server, results folder, cores); nothing is left.
         PerfkitError: every trial failed; the last failure, after sealing what there is.
     """
     clock = clock or SystemClock()
-    # What can be refused is refused before anything is written.
-    _check_open_files(plan)
-    check_queues(plan)
-    if options.redis_url is not None:
-        ForeignRedis(options.redis_url).check("dramatiq")
-    else:
-        find_server(options.redis_server)
-    placements = [
-        place(trial.scenario.host.system_cpus, trial.scenario.host.instrument_cpus)
-        for trial in plan.trials
-    ]
+    placements, applications = _prepare(plan, plan.trials, options)
     writer = RunWriter.create(
         options.results,
         plan.name,
@@ -114,56 +69,179 @@ def conduct(
         clock=clock,
         needs_bytes=max(_spool_bytes(trial) for trial in plan.trials),
     )
-    narrator = _Narrator(plan, listener, clock)
-    measured, failure = 0, None
-    status: Any = "complete"
-    reason: str | None = None
-    try:
-        for trial, placement in zip(plan.trials, placements, strict=True):
-            if interrupt.asked:
-                break
-            narrator.begin(trial)
-            try:
-                run_trial(
-                    trial,
-                    writer,
-                    redis_url=options.redis_url,
-                    redis_server=options.redis_server,
-                    placement=placement,
-                    say=narrator.say,
-                    interrupt=interrupt,
-                    clock=clock,
-                )
-                measured += 1
-            except ResultsNotWritable:
-                raise
-            except PerfkitError as error:
-                failure = error
-                _salvage(writer, trial, error.what)
-        if interrupt.asked:
-            status, reason = "partial", INTERRUPTED
-        elif failure is not None:
-            status, reason = "partial", f"{len(plan.trials) - measured} trials failed"
-    except ResultsNotWritable as error:
-        # Nothing more can be written now; what was measured waits for `repair`.
-        mend = f"{error.mend}; then `perfkit repair {writer.path}` keeps what was measured"
-        raise ResultsNotWritable(error.what, mend) from error
-    except BaseException as error:
-        words = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
-        words = words.splitlines()[0] if words else type(error).__name__
-        _salvage(writer, narrator.trial, words)
-        writer.seal("partial", words)
-        raise
-    path = writer.seal(status, reason)
-    narrator.say("sealed")
-    if failure is not None and measured == 0:
-        raise failure
-    return path
+    narrator = Narrator(plan, plan.trials, listener, clock)
+    conductor = _Conductor(writer, options, narrator, interrupt, clock, watch_for, applications)
+    return conductor.carry_out(plan.trials, placements)
+
+
+def resume(
+    path: Path,
+    options: Options,
+    listener: Listener,
+    interrupt: Interrupt,
+    clock: Clock | None = None,
+    watch_for: WatchFor | None = None,
+) -> Path:
+    """Measure what a partial run lacks, with the same seeds, and seal it again.
+
+    Raises:
+        UsageError: as `resumable`, and as `conduct`; the run is as it was.
+        PerfkitError: there still is no trial that could be measured.
+    """
+    clock = clock or SystemClock()
+    found = resumable(path, options)
+    placements, applications = _prepare(found.plan, found.todo, options)
+    redo = [trial.index for trial in found.todo]
+    now = {
+        "at_ns": clock.wall_ns(),
+        "trials": redo,
+        "command": redact_command(list(options.command)),
+    }
+    writer = RunWriter.reopen(
+        found.path,
+        redo,
+        clock=clock,
+        needs_bytes=max((_spool_bytes(trial) for trial in found.todo), default=0),
+        resumed=[*found.manifest.get("resumed", ()), now],
+    )
+    narrator = Narrator(found.plan, found.todo, listener, clock)
+    conductor = _Conductor(writer, options, narrator, interrupt, clock, watch_for, applications)
+    kept = len(found.plan.trials) - len(found.todo)
+    return conductor.carry_out(found.todo, placements, kept=kept)
+
+
+def _prepare(
+    plan: Plan, todo: Sequence[Trial], options: Options
+) -> tuple[list[Placement], dict[int, Application]]:
+    """Refuse what can be refused before anything is written.
+
+    Returns: the placement of each trial, and the application of each by its index.
+
+    Raises:
+        UsageError: something can't be used.
+    """
+    _check_open_files(plan)
+    applications = applications_of(plan)
+    if options.redis_url is not None:
+        if any(trial.scenario.redis.per_queue for trial in todo):
+            raise UsageError(
+                "--redis names one server, and redis.per_queue asks for one for each queue",
+                "leave out --redis, or set redis.per_queue = false",
+            )
+        if any(trial.scenario.redis.settings() for trial in todo):
+            raise UsageError(
+                "--redis names a server that is not configured here",
+                "leave out --redis, or redis.maxmemory and redis.policy",
+            )
+        for namespace in sorted({applications[trial.index].namespace for trial in todo}):
+            ForeignRedis(options.redis_url).check(namespace)
+    else:
+        find_server(options.redis_server)
+    refuse_faults(plan.name, todo, options)
+    placements = [
+        place(trial.scenario.host.system_cpus, trial.scenario.host.instrument_cpus)
+        for trial in todo
+    ]
+    return placements, applications
+
+
+class _Conductor:
+    """Leads an open run through its trials to its seal."""
+
+    def __init__(
+        self,
+        writer: RunWriter,
+        options: Options,
+        narrator: Narrator,
+        interrupt: Interrupt,
+        clock: Clock,
+        watch_for: WatchFor | None,
+        applications: Mapping[int, Application],
+    ) -> None:
+        self._writer = writer
+        self._applications = applications
+        self._options = options
+        self._narrator = narrator
+        self._interrupt = interrupt
+        self._clock = clock
+        self._watch_for = watch_for
+        self._neighbours = Neighbours()
+        self._measured = 0
+        self._failures: list[PerfkitError] = []
+
+    def carry_out(
+        self, todo: Sequence[Trial], placements: Sequence[Placement], *, kept: int = 0
+    ) -> Path:
+        """Measure, seal, and return the run's folder; ``kept`` trials are in it already.
+
+        Raises:
+            PerfkitError: no trial could be measured; the last failure.
+            ResultsNotWritable: nothing can be written any more.
+        """
+        writer = self._writer
+        try:
+            for trial, placement in zip(todo, placements, strict=True):
+                if self._interrupt.asked:
+                    break
+                self._measure(trial, placement)
+        except ResultsNotWritable as error:
+            # Nothing more can be written now; what was measured waits for `repair`.
+            mend = f"{error.mend}; then `perfkit repair {writer.path}` keeps what was measured"
+            raise ResultsNotWritable(error.what, mend) from error
+        except BaseException as error:
+            words = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
+            words = words.splitlines()[0] if words else type(error).__name__
+            _salvage(writer, self._narrator.trial, words)
+            writer.seal("partial", words)
+            raise
+        path = self._seal()
+        self._narrator.say("sealed")
+        if self._failures and self._measured + kept == 0:
+            raise self._failures[-1]
+        return path
+
+    def _measure(self, trial: Trial, placement: Placement) -> None:
+        self._narrator.begin(trial)
+        try:
+            run_trial(
+                trial,
+                self._writer,
+                application=self._applications[trial.index],
+                redis_url=self._options.redis_url,
+                redis_server=self._options.redis_server,
+                placement=placement,
+                say=self._say,
+                interrupt=self._interrupt,
+                clock=self._clock,
+                watch=self._watch_for(trial.scenario) if self._watch_for else None,
+            )
+            self._measured += 1
+        except ResultsNotWritable:
+            raise
+        except PerfkitError as error:
+            self._failures.append(error)
+            _salvage(self._writer, trial, error.what)
+
+    def _say(self, phase: Phase, **figures: float) -> None:
+        self._narrator.say(phase, **figures)
+        for words in self._neighbours.news(self._clock.now_ns()):
+            told = self._writer.manifest.get("warnings", [])
+            self._writer.amend(warnings=[*told, words])
+            self._narrator.warn(words)
+
+    def _seal(self) -> Path:
+        if self._interrupt.asked:
+            return self._writer.seal("partial", INTERRUPTED)
+        if count := len(self._failures):
+            return self._writer.seal("partial", f"{count} trial{'' if count == 1 else 's'} failed")
+        return self._writer.seal("complete")
 
 
 def _spool_bytes(trial: Trial) -> int:
-    settings = settings_of(trial.scenario)
-    return _SPOOL_BYTES * (settings.workers + settings.ingest_processes)
+    enqueued = trial.scenario.load.via == "enqueue"
+    producers = 1 if enqueued else settings_of(trial.scenario).ingest_processes
+    processes = most_workers(trial.scenario) + producers
+    return _SPOOL_BYTES * processes
 
 
 def _salvage(writer: RunWriter, trial: Trial, reason: str) -> None:
@@ -186,35 +264,11 @@ def _check_open_files(plan: Plan) -> None:
 
 
 def _manifest(plan: Plan, options: Options, placement: Placement) -> dict[str, Any]:
-    scenarios = {}
-    for source in plan.sources:
-        trial = next(trial for trial in plan.trials if trial.source == source.name)
-        scenarios[trial.scenario.name] = {
-            "source": source.name,
-            "text": source.text,
-            "digest": digest(trial.scenario),
-            "workload_digest": workload_digest(trial.scenario),
-            "document": dict(source.document),
-        }
     git = git_state(checkout())
     return {
         "perfkit_version": __version__,
         "command": list(options.command),
-        "scenarios": scenarios,
-        "plan": [
-            {
-                "trial": trial.index,
-                "scenario": trial.scenario.name,
-                "label": trial.label,
-                "axes": dict(trial.axes),
-                "repetition": trial.repetition,
-                "seed": trial.seed,
-                "reason": trial.reason,
-                "digest": digest(trial.scenario),
-                "workload_digest": workload_digest(trial.scenario),
-            }
-            for trial in plan.trials
-        ],
+        **plan.facts(),
         "host": asdict(HostFacts.read()),
         "versions": versions(),
         "redis": None,

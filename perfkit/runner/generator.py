@@ -1,4 +1,4 @@
-"""The load generator's process, as the runner sees it."""
+"""The process that sends the load, as the runner sees it."""
 
 from __future__ import annotations
 
@@ -10,46 +10,49 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from perfkit.errors import ChildDied, NotReady
+from perfkit.load.opening import lead_ns
 from perfkit.load.spec import LoadSpec
+from perfkit.redaction import redact
 
-__all__ = ["GeneratorProcess"]
+__all__ = ["GeneratorProcess", "Sender"]
 
 _READY_S: Final = 30.0
 _TAIL_BYTES: Final = 2000
 
 
-class GeneratorProcess:
-    """Starts the generator, says go, follows its figures, and waits for its end.
+class Sender:
+    """Starts a sender, says go, follows its figures, and waits for its end.
 
     Its standard input is a pipe that only the runner holds: "go" is said through it, and when the
     runner dies it closes, upon which the generator stops and writes what it measured.
     """
 
-    def __init__(self, spec: LoadSpec, folder: Path) -> None:
-        path = folder / "load.json"
-        path.write_text(spec.to_json(), encoding="utf-8")
+    def __init__(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        folder: Path,
+        *,
+        lead_ns: int,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        self.lead_ns = lead_ns
+        """Time it wants between "go" and the start of load, to open connections."""
+        self._secrets = secrets
         self._log = folder / "logs" / "generator.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "perfkit.load",
-                    str(path),
-                    "--await-go",
-                    "--lifeline-fd",
-                    "0",
-                ],
+                [*argv, "--lifeline-fd", "0"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                env=env,
             )
         self._figures: Mapping[str, Any] = {}
         self._loaded = threading.Event()
@@ -137,4 +140,18 @@ class GeneratorProcess:
             text = self._log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
         except OSError:
             text = ""
-        return f". Its last lines:\n{text}" if text else ""
+        return f". Its last lines:\n{redact(text, *self._secrets)}" if text else ""
+
+
+class GeneratorProcess(Sender):
+    """The load generator: requests over HTTP."""
+
+    def __init__(self, spec: LoadSpec, folder: Path) -> None:
+        path = folder / "load.json"
+        path.write_text(spec.to_json(), encoding="utf-8")
+        super().__init__(
+            [sys.executable, "-m", "perfkit.load", str(path), "--await-go"],
+            os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            folder,
+            lead_ns=lead_ns(spec),
+        )

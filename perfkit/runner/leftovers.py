@@ -5,13 +5,62 @@ Evidence for the accounting: an accepted job that was not done must be found som
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import redis
 
-__all__ = ["dead_letters", "read_leftovers", "remaining"]
+from perfkit.launcher.foreign import connect
+
+__all__ = ["Holdings", "dead_letters", "read_leftovers", "remaining"]
+
+
+class Holdings:
+    """What every Redis of a stack holds of a trial's queues; close it at the end.
+
+    Args:
+        servers: URL -> the queues that live there.
+        namespace: the broker's key prefix.
+    """
+
+    def __init__(self, servers: Mapping[str, Sequence[str]], namespace: str = "dramatiq") -> None:
+        self._namespace = namespace
+        with contextlib.ExitStack() as opened:
+            self._parts = [
+                (opened.enter_context(contextlib.closing(connect(url))), tuple(queues))
+                for url, queues in servers.items()
+            ]
+            # On somebody's Redis there may be dead letters of earlier days.
+            self._dead_before = [
+                dead_letters(client, queues, namespace) for client, queues in self._parts
+            ]
+            self._opened = opened.pop_all()
+
+    def remaining(self) -> int:
+        """Messages that are waiting, in flight or delayed.
+
+        Raises:
+            redis.RedisError: a server does not answer.
+        """
+        return sum(remaining(client, queues, self._namespace) for client, queues in self._parts)
+
+    def leftovers(self, owners: Mapping[str, tuple[str, bool]]) -> list[dict[str, Any]]:
+        """Rows as of `read_leftovers`, of all servers.
+
+        Raises:
+            redis.RedisError: a server does not answer.
+        """
+        return [
+            row
+            for (client, queues), before in zip(self._parts, self._dead_before, strict=True)
+            for row in read_leftovers(client, queues, owners, self._namespace, before)
+        ]
+
+    def close(self) -> None:
+        """Leave the servers."""
+        self._opened.close()
 
 
 def remaining(client: redis.Redis, queues: Iterable[str], namespace: str = "dramatiq") -> int:

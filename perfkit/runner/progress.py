@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Literal
 
@@ -25,6 +27,7 @@ class Progress:
     elapsed_s: float  # since the run began
     left_s: float  # least time still needed
     figures: Mapping[str, float] = field(default_factory=dict)  # sent, done, waiting, ...
+    warning: str | None = None  # something that makes the numbers worth less, told once
 
     def document(self) -> dict[str, Any]:
         """As JSON's types."""
@@ -42,26 +45,33 @@ class Interrupt:
     """
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
+        self._asked = False
+        # Its `put` may come in a signal handler, and in one within another; `Event.set` may not:
+        # it would wait for a lock that the very code it has interrupted holds.
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._previous: dict[int, Any] = {}
 
     def request(self) -> None:
         """Ask for a clean stop."""
-        self._asked.set()
+        self._asked = True
+        self._wake.put(None)
 
     @property
     def asked(self) -> bool:
         """Whether a stop was asked for."""
-        return self._asked.is_set()
+        return self._asked
 
     def wait(self, timeout_s: float) -> bool:
         """Let time pass until asked to stop; True when asked."""
-        return self._asked.wait(timeout_s)
+        if not self._asked:
+            with contextlib.suppress(Empty):
+                self._wake.get(timeout=max(0.0, timeout_s))
+        return self._asked
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._asked.is_set():
+        if self._asked:
             raise KeyboardInterrupt
-        self._asked.set()
+        self.request()
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():

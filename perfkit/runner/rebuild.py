@@ -22,12 +22,13 @@ from perfkit.runner.collect import read_json
 from perfkit.runner.specs import until
 from perfkit.runner.tabulate import LEFTOVERS
 from perfkit.store import TrialWriter
+from perfkit.store.durable import writable
 
 __all__ = ["rebuild", "store_trial"]
 
 _RAW = (
     "requests.arrow", "samples.arrow", "gateway.log", "load.json", "gateway.json",
-    "generator.json", LEFTOVERS,
+    "generator.json", "enqueue.json", "enqueue.plan", LEFTOVERS,
 )  # fmt: skip
 
 
@@ -46,7 +47,8 @@ def store_trial(
         reason: why the trial is partial; None: it is complete.
     """
     folder = writer.path
-    (folder / LEFTOVERS).write_text(json.dumps(list(leftovers)), encoding="utf-8")
+    with writable(folder):
+        (folder / LEFTOVERS).write_text(json.dumps(list(leftovers)), encoding="utf-8")
     recorder = _tabulate(folder, int(facts["trial"]))
     writer.write_facts(
         {

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from perfkit.clock import Anchor, Clock
+from perfkit.faults import links_of
 from perfkit.launcher.placement import Placement
 from perfkit.launcher.spec import StackSpec
 from perfkit.launcher.stack import Stack
 from perfkit.load.arrivals import Segment, Think
 from perfkit.load.spec import JobShare, LoadSpec
 from perfkit.plan import Trial
-from perfkit.scenario import Scenario, settings_of
+from perfkit.runner.application import Application
+from perfkit.scenario import Scenario, blotted, settings_of
 
-__all__ = ["asked", "load_spec", "stack_spec", "until"]
+__all__ = ["asked", "load_spec", "most_workers", "servers_of", "stack_spec", "until"]
 
 # Stated, so that nothing in somebody's shell changes the system in silence.
 SAMPLE_SETTINGS: Final = {"MAX_RETRIES": "5", "RETRY_MIN_BACKOFF_MS": "1000"}
+
+IDLE_LIMIT_NS: Final = 540_000_000_000
+"""Users keep their connections while they think; `perfkit.launcher.ingest` closes after 600 s."""
 
 
 def stack_spec(
@@ -32,8 +37,19 @@ def stack_spec(
     cpus: tuple[int, ...] | None,
     leases: Path,
     run_dir: Path | None = None,
+    application: Application | None = None,
 ) -> StackSpec:
-    """The stack a scenario asks for."""
+    """The stack a scenario asks for; ``application`` is needed where it is not the sample."""
+    system: dict[str, Any] = {"env": _sample_settings(scenario)}
+    if scenario.system is not None and application is not None:
+        system = {
+            "broker": application.broker,
+            "broker_path": application.folder,
+            "namespace": application.namespace,
+            "env": scenario.system.env,
+        }
+    if scenario.load.via == "enqueue":
+        system["ingest_app"] = None
     gateway = {
         queue: {
             "median_ms": each.median_ns / 1e6,
@@ -45,9 +61,12 @@ def stack_spec(
     return StackSpec(
         settings=settings_of(scenario),
         directory=directory,
-        gateway=gateway,
-        env=SAMPLE_SETTINGS,
+        gateway=gateway if scenario.system is None else None,
+        **system,
         profile=scenario.redis.profile,
+        redis_per_queue=scenario.redis.per_queue,
+        redis_settings=scenario.redis.settings(),
+        links=links_of(scenario),
         redis_url=redis_url,
         redis_server=redis_server,
         cpus=cpus,
@@ -56,9 +75,35 @@ def stack_spec(
     )
 
 
-def asked(trial: Trial, clock: Clock) -> dict[str, Any]:
+def most_workers(scenario: Scenario) -> int:
+    """Worker processes that a trial starts in all, those that replace a dead one not counted.
+
+    Under a rule it is the least number that could be: it may start as many again after each lull.
+    """
+    settings = settings_of(scenario)
+    levels = {pool.name: pool.workers for pool in settings.pools}
+    started = sum(levels.values())
+    for change in sorted(scenario.scale, key=lambda each: each.at_ns):
+        pool = change.pool or settings.pools[0].name
+        started += max(0, change.workers - levels[pool])
+        levels[pool] = change.workers
+    if (rule := scenario.autoscale) is not None:
+        started += max(0, rule.maximum - levels[rule.pool or settings.pools[0].name])
+    return started
+
+
+def servers_of(stack: Stack, queues: Sequence[str]) -> dict[str, list[str]]:
+    """The URLs of a stack's Redis servers, each with those of the queues that live there."""
+    servers: dict[str, list[str]] = {}
+    for queue in queues:
+        servers.setdefault(stack.redis_urls.get(queue, stack.redis_url), []).append(queue)
+    return servers
+
+
+def asked(trial: Trial, clock: Clock, application: Application | None = None) -> dict[str, Any]:
     """What is known of a trial before it runs."""
     scenario = trial.scenario
+    sample = _sample_settings(scenario) | settings_of(scenario).environment()
     return {
         "trial": trial.index,
         "scenario": scenario.name,
@@ -71,11 +116,21 @@ def asked(trial: Trial, clock: Clock) -> dict[str, Any]:
         "settings": dataclasses.asdict(settings_of(scenario)),
         "gateway": {queue: dataclasses.asdict(g) for queue, g in scenario.gateway.items()},
         "model": scenario.load.model,
-        "users": scenario.load.users,
-        "offered_per_s": scenario.load.offered_per_s,
-        "document": dict(trial.document),
-        "system_env": dict(SAMPLE_SETTINGS),
+        "users": int(scenario.peak) if scenario.load.model == "closed" else None,
+        "offered_per_s": scenario.offered_per_s,
+        "stretches": [dataclasses.asdict(stretch) for stretch in scenario.stretches],
+        "via": scenario.load.via,
+        "document": blotted(trial.document)[0],
+        "system": None if application is None else application.facts(scenario),
+        "system_env": sample if scenario.system is None else {},
+        "aborted": None,
+        "faults": [],
     }
+
+
+def _sample_settings(scenario: Scenario) -> dict[str, str]:
+    poisoned = any(fault.action == "poison" for fault in scenario.fault)
+    return SAMPLE_SETTINGS | ({"SAMPLE_POISON": "1"} if poisoned else {})
 
 
 def load_spec(
@@ -83,12 +138,10 @@ def load_spec(
 ) -> LoadSpec:
     scenario = trial.scenario
     load = scenario.load
-    segments: list[Segment] = []
-    if load.model == "open" and load.rate is not None:
-        if load.ramp_ns:
-            segments.append(Segment(load.ramp_ns, 0.0, load.rate))
-        steady_ns = scenario.window.warmup_ns + scenario.window.duration_ns
-        segments.append(Segment(steady_ns, load.rate, load.rate))
+    segments = [
+        Segment(each.end_ns - each.begin_ns, each.level_start, each.level_end)
+        for each in scenario.stretches
+    ]
     return LoadSpec(
         base_url=stack.ingest_url or "",
         model=load.model,
@@ -101,12 +154,11 @@ def load_spec(
         output=str(folder),
         arrivals=load.arrivals,
         segments=tuple(segments),
-        users=load.users or 0,
         think=Think(load.think.dist, load.think.low_ns, load.think.high_ns),
-        ramp_ns=load.ramp_ns,
         pacing_ns=load.pacing_ns,
         connections=load.connection_limit,
         max_in_flight=load.max_in_flight,
+        idle_limit_ns=IDLE_LIMIT_NS,
         timeout_ns=load.timeout_ns,
         grace_ns=min(load.timeout_ns, max(scenario.window.drain_ns, 1_000_000_000)),
         cpus=placement.instrument_cpus,

@@ -3,6 +3,7 @@
 Every problem of a file is listed at once; unknown keys are refused with a suggestion.
 """
 
+from perfkit.scenario.faults import ACTIONS, fault_row, parse_fault
 from perfkit.scenario.loading import (
     ALIASES,
     builtins,
@@ -12,15 +13,28 @@ from perfkit.scenario.loading import (
     with_values,
     workload_digest,
 )
+from perfkit.scenario.phases import Stretch
 from perfkit.scenario.presets import PRESETS, PoolSettings, Preset, StackSettings, settings_of
-from perfkit.scenario.threshold import METRICS, Expression, Threshold, parse_expression
+from perfkit.scenario.system import System, blotted
+from perfkit.scenario.threshold import (
+    METRICS,
+    TELEMETRY,
+    WATCHABLE,
+    Expression,
+    Threshold,
+    parse_expression,
+)
 from perfkit.scenario.types import (
+    Autoscale,
+    Fault,
     Gateway,
     Host,
     Job,
     Load,
+    Phase,
     Pool,
     Redis,
+    Scale,
     Scenario,
     Stack,
     Think,
@@ -28,29 +42,41 @@ from perfkit.scenario.types import (
 )
 
 __all__ = [
+    "ACTIONS",
     "ALIASES",
     "METRICS",
     "PRESETS",
+    "TELEMETRY",
+    "WATCHABLE",
+    "Autoscale",
     "Expression",
+    "Fault",
     "Gateway",
     "Host",
     "Job",
     "Load",
+    "Phase",
     "Pool",
     "PoolSettings",
     "Preset",
     "Redis",
+    "Scale",
     "Scenario",
     "Stack",
     "StackSettings",
+    "Stretch",
+    "System",
     "Think",
     "Threshold",
     "Window",
+    "blotted",
     "builtins",
     "digest",
+    "fault_row",
     "load_document",
     "parse",
     "parse_expression",
+    "parse_fault",
     "settings_of",
     "with_values",
     "workload_digest",

@@ -11,81 +11,94 @@ from typing import Any
 
 from perfkit.errors import Problem
 from perfkit.paths import profiles
-from perfkit.units import parse_duration_ns
+from perfkit.scenario.breaking import breaking, has_limit
+from perfkit.scenario.courses import courses
+from perfkit.scenario.raw import duration_ns, phase_names, repeated, rows, table
+from perfkit.scenario.straight import straight
 
 __all__ = ["contradictions"]
 
 
 def contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
     """Problems between keys of a scenario document."""
-    yield from _load(_table(document, "load"))
-    yield from _profile(_table(document, "redis"))
-    queues = [str(job["queue"]) for job in _rows(document, "job") if "queue" in job]
+    yield from _load(table(document, "load"))
+    queues = [str(job["queue"]) for job in rows(document, "job") if "queue" in job]
+    yield from _redis(document, queues)
     yield from _queues(document, queues)
-    yield from _stack(_table(document, "stack"), queues)
-
-
-def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = document.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _rows(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    value = document.get(key)
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
-
-
-def _repeated(names: list[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
+    yield from _stack(table(document, "stack"), queues)
+    yield from courses(document)
+    yield from straight(document)
+    yield from breaking(document, list(dict.fromkeys(queues)))
+    yield from _thresholds(document, queues)
 
 
 def _load(load: Mapping[str, Any]) -> Iterator[Problem]:
     model = load.get("model")
+    phased = "phase" in load
     if model == "open":
-        if "rate" not in load:
+        if "rate" not in load and not phased:
             yield Problem("load.rate", "missing", "an open model needs jobs per second")
         for key in ("users", "think", "pacing"):
             if key in load:
                 mend = 'use model = "closed", or a scenario that is'
                 yield Problem(f"load.{key}", "has no meaning in an open model", mend)
     elif model == "closed":
-        if "users" not in load:
+        if "users" not in load and not phased:
             yield Problem("load.users", "missing", "a closed model needs the number of users")
         for key in ("rate", "arrivals"):
             if key in load:
                 mend = 'use model = "open", or a scenario that is'
                 yield Problem(f"load.{key}", "has no meaning in a closed model", mend)
-        yield from _think(_table(load, "think"))
-        users, most = load.get("users"), load.get("max_in_flight", 10_000)
-        if isinstance(users, int) and isinstance(most, int) and users > most:
+        yield from _think(table(load, "think"))
+        levels = [load.get("users"), *(phase.get("users") for phase in rows(load, "phase"))]
+        users = max((each for each in levels if isinstance(each, int)), default=0)
+        most = load.get("max_in_flight", 10_000)
+        if isinstance(most, int) and users > most:
             # A user without think time would be dropped again and again in one instant.
             mend = f"set max_in_flight to {users} or more, or lower users"
             yield Problem("load.max_in_flight", f"{most} is less than {users} users", mend)
 
 
 def _think(think: Mapping[str, Any]) -> Iterator[Problem]:
-    try:
-        low, high = (
-            parse_duration_ns(think.get(key, default))
-            for key, default in (("low", "1s"), ("high", "3s"))  # as in `Think`
-        )
-    except (ValueError, AttributeError):
+    low_ns = duration_ns(think, "low", 1_000_000_000)  # as in `Think`
+    high_ns = duration_ns(think, "high", 3_000_000_000)
+    if low_ns is None or high_ns is None:
         return
-    if think.get("dist", "uniform") == "uniform" and low > high:
+    if think.get("dist", "uniform") == "uniform" and low_ns > high_ns:
         yield Problem("load.think", "low is above high", "swap them")
 
 
-def _profile(redis: Mapping[str, Any]) -> Iterator[Problem]:
+def _redis(document: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]:
+    redis = table(document, "redis")
     name = redis.get("profile", "stock")
     if isinstance(name, str) and name not in profiles():
         known = ", ".join(profiles())
         yield Problem("redis.profile", f"there is no profile {name!r}", f"known are {known}")
+    if "policy" in redis and not has_limit(redis):
+        mend = 'set redis.maxmemory, such as "32MB"'
+        yield Problem("redis.policy", "has no effect without a memory limit", mend)
+    if redis.get("per_queue") is not True:
+        return
+    # A worker has one broker, hence one server.
+    pools = rows(table(document, "stack"), "pool")
+    if not pools:
+        mend = f"add a [[stack.pool]] for each of {', '.join(queues)}"
+        yield Problem("redis.per_queue", "needs a pool for each queue; there is none", mend)
+    for index, pool in enumerate(pools):
+        served = pool.get("queues")
+        if isinstance(served, list) and len(served) != 1:
+            mend = "give each queue a pool of its own"
+            what = f"with redis.per_queue a pool has one queue, not {len(served)}"
+            yield Problem(f"stack.pool.{index}.queues", what, mend)
 
 
 def _queues(document: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]:
-    for repeated in _repeated(queues):
-        yield Problem("job", f"queue {repeated!r} is named twice", "add the weights")
-    gateway = _table(document, "gateway")
+    if table(document, "load").get("via") != "enqueue":  # there, two actors may share a queue
+        for name in repeated(queues):
+            yield Problem("job", f"queue {name!r} is named twice", "add the weights")
+    if "system" in document:
+        return
+    gateway = table(document, "gateway")
     for name in dict.fromkeys(queues):
         if name not in gateway:
             mend = f'add [gateway.{name}] with median = "40ms"'
@@ -94,11 +107,26 @@ def _queues(document: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]
         if name not in queues:
             mend = "add a [[job]] for it, or remove it"
             yield Problem(f"gateway.{name}", "no job goes to this queue", mend)
-    for index, threshold in enumerate(_rows(document, "threshold")):
-        queue = threshold.get("queue")
+
+
+def _thresholds(document: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]:
+    parts = ["window", "steady", *phase_names(document)]
+    per_queue = table(document, "redis").get("per_queue") is True
+    for index, threshold in enumerate(rows(document, "threshold")):
+        queue, over = threshold.get("queue"), threshold.get("over", "window")
         if isinstance(queue, str) and queue not in queues:
             mend = f"known are {', '.join(queues)}"
             yield Problem(f"threshold.{index}.queue", f"no job goes to {queue!r}", mend)
+        elif (
+            queue is not None
+            and not per_queue
+            and str(threshold.get("metric")).startswith("redis.")
+        ):
+            mend = "leave out queue, or set redis.per_queue = true"
+            yield Problem(f"threshold.{index}.queue", "one server serves all queues", mend)
+        if isinstance(over, str) and over not in parts:
+            mend = f"known are {', '.join(parts)}"
+            yield Problem(f"threshold.{index}.over", f"there is no phase {over!r}", mend)
 
 
 def _stack(stack: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]:
@@ -107,15 +135,15 @@ def _stack(stack: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]:
             if key in stack:
                 mend = 'leave it out, or use supervisor = "perfkit"'
                 yield Problem(f"stack.{key}", "the stock dramatiq command can't set it", mend)
-    pools = _rows(stack, "pool")
+    pools = rows(stack, "pool")
     if not pools:
         return
     if "workers" in stack:
-        mend = "set workers in each pool"
+        mend = "set workers in each pool, such as stack.pool.0.workers"
         yield Problem("stack.workers", "there is no shared pool beside [[stack.pool]]", mend)
-    for repeated in _repeated([str(pool.get("name")) for pool in pools]):
+    for name in repeated([str(pool.get("name")) for pool in pools]):
         mend = "names tell workers apart"
-        yield Problem("stack.pool", f"two pools are named {repeated!r}", mend)
+        yield Problem("stack.pool", f"two pools are named {name!r}", mend)
     lists = [pool.get("queues") for pool in pools]
     served = {queue for each in lists if isinstance(each, list) for queue in map(str, each)}
     for queue in dict.fromkeys(queues):

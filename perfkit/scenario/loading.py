@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from perfkit.errors import Problem, ScenarioError, UsageError
+from perfkit.paths import exists
 from perfkit.scenario.contradictions import contradictions
 from perfkit.scenario.types import Scenario
 
@@ -32,6 +33,7 @@ __all__ = [
 Document = dict[str, Any]
 
 _BUILTIN = Path(__file__).resolve().parent.parent / "builtin"
+_DOTTED = "use the dotted keys of the scenario file, such as stack.workers"
 _ADAPTER: TypeAdapter[Scenario] = TypeAdapter(Scenario)
 
 ALIASES = {
@@ -51,7 +53,7 @@ ALIASES = {
 
 def builtins() -> dict[str, Path]:
     """The built-in scenarios by name, sorted."""
-    return {path.stem: path for path in sorted(_BUILTIN.glob("*.toml"))}
+    return {path.stem: path for path in sorted(_BUILTIN.glob("*.toml"), key=lambda path: path.stem)}
 
 
 def load_document(name: str) -> tuple[Document, str]:
@@ -63,7 +65,7 @@ def load_document(name: str) -> tuple[Document, str]:
     """
     known = builtins()
     path = known.get(name) or Path(name)
-    if name not in known and path.suffix != ".toml" and not path.exists():
+    if name not in known and path.suffix != ".toml" and not exists(path):
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise UsageError(
@@ -72,10 +74,11 @@ def load_document(name: str) -> tuple[Document, str]:
         )
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{name}: {error.strerror}", "name a readable .toml file") from None
     except UnicodeDecodeError:
         raise UsageError(f"{name} is not UTF-8 text", "save it as UTF-8") from None
+    except (OSError, ValueError) as error:  # it may hold a NUL
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{name!r}: {why}", "name a readable .toml file") from None
     try:
         return tomllib.loads(text), text
     except tomllib.TOMLDecodeError as error:
@@ -85,31 +88,54 @@ def load_document(name: str) -> tuple[Document, str]:
 def with_values(document: Mapping[str, Any], values: Mapping[str, Any]) -> Document:
     """A copy of the document with dotted keys set; short names are resolved.
 
-    A list is reached by position (``job.0.weight``).
+    A list is reached by position (``job.0.weight``); the position after its last makes a new entry
+    (``threshold.2.expr`` where there are two). A key with a dot in it is quoted, as in TOML.
 
     Raises:
-        UsageError: when a dotted key leads through something that is not a table.
+        UsageError: when a dotted key leads through something that is not a table, or to a position
+            that a list does not have.
     """
     copied: Document = json.loads(json.dumps(document, default=str))
     for given, value in values.items():
-        key = ALIASES.get(given, given)
-        *parents, last = key.split(".")
-        place: Any = copied
-        try:
-            for part in parents:
-                place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
-            if isinstance(place, list):
-                place[int(last)] = value
-            elif isinstance(place, dict):
-                place[last] = value
-            else:
-                raise TypeError
-        except (TypeError, ValueError, IndexError, AttributeError):
-            raise UsageError(
-                f"{given!r} can't be set: it leads through something that is not a table",
-                "use the dotted keys of the scenario file, such as stack.workers",
-            ) from None
+        _set(copied, given, _parts(given), value)
     return copied
+
+
+def _parts(given: str) -> list[str]:
+    try:
+        place: Any = tomllib.loads(f"{ALIASES.get(given, given)} = 0")
+    except tomllib.TOMLDecodeError:
+        place = 0
+    parts = []
+    while isinstance(place, dict) and len(place) == 1:
+        [(part, place)] = place.items()
+        parts.append(part)
+    if place != 0 or not parts:
+        raise UsageError(f"{given!r} is no key of a scenario", _DOTTED)
+    return parts
+
+
+def _set(document: Document, given: str, parts: Sequence[str], value: Any) -> None:
+    place: Any = document
+    for depth, part in enumerate(parts, 1):
+        is_list = typing.get_origin(_type_at(parts[:depth])) is tuple
+        content: Any = value if depth == len(parts) else [] if is_list else {}
+        if isinstance(place, dict):
+            place[part] = content if depth == len(parts) else place.get(part, content)
+            place = place[part]
+        elif isinstance(place, list):
+            whole = ".".join(parts[: depth - 1])
+            if not part.isdecimal() or int(part) > len(place):
+                last = f"it has {len(place)}, so the next is {whole}.{len(place)}"
+                raise UsageError(f"{given!r} can't be set: {whole} has no entry {part!r}", last)
+            if (index := int(part)) == len(place):
+                place.append(content)
+            elif depth == len(parts):
+                place[index] = content
+            place = place[index]
+        else:
+            what = "it leads through something that is not a table"
+            raise UsageError(f"{given!r} can't be set: {what}", _DOTTED)
 
 
 def parse(document: Mapping[str, Any], source: str) -> Scenario:
@@ -132,13 +158,21 @@ def parse(document: Mapping[str, Any], source: str) -> Scenario:
 
 
 def digest(scenario: Scenario) -> str:
-    """SHA-256 over everything that is asked."""
-    return _sha256(asdict(scenario))
+    """SHA-256 over everything that is asked, but the values of the system's environment.
+
+    Those may be secrets, and a weak one could be guessed from a digest of it.
+    """
+    whole = asdict(scenario)
+    if whole["system"] is not None:
+        whole["system"]["env"] = sorted(whole["system"]["env"])
+    return _sha256(whole)
 
 
 def workload_digest(scenario: Scenario) -> str:
     """SHA-256 over the work alone: what two arms must share to be compared."""
     whole = asdict(scenario)
+    # Whether a window's length was written down or is the sum of its phases is the same work.
+    whole["window"]["duration_ns"] = scenario.window_ns
     return _sha256({key: whole[key] for key in ("load", "job", "gateway", "window", "seed")})
 
 
@@ -157,7 +191,7 @@ def _problem(found: Mapping[str, Any]) -> Problem:
     if found["type"] in ("missing", "missing_argument"):
         return Problem(key, "missing")
     what = found["msg"].removeprefix("Value error, ")
-    shown = found.get("input")
+    shown = None if loc[:2] == ["system", "env"] else found.get("input")  # it may be secret
     if isinstance(shown, str | int | float) and repr(shown) not in what:
         what = f"{what}; got {shown!r}"
     return Problem(key, what)
@@ -170,6 +204,13 @@ def _is_branch(part: object) -> bool:
 
 def _keys_at(loc: Sequence[object]) -> Iterator[str]:
     """Keys of the table at a location, as the file spells them."""
+    if is_dataclass(kind := _type_at(loc)):
+        fields = vars(kind)["__pydantic_fields__"]
+        yield from sorted(field.alias or name for name, field in fields.items())
+
+
+def _type_at(loc: Sequence[object]) -> Any:
+    """The type of a location; None where the types know no such place."""
     kind: Any = Scenario
     for part in loc:
         if is_dataclass(kind):
@@ -179,11 +220,14 @@ def _keys_at(loc: Sequence[object]) -> Iterator[str]:
             kind = typing.get_args(kind)[1]
         elif typing.get_origin(kind) is tuple:
             kind = typing.get_args(kind)[0]
+        else:
+            kind = None
         if typing.get_origin(kind) in (types.UnionType, typing.Union):
-            kind = next((arg for arg in typing.get_args(kind) if is_dataclass(arg)), None)
-    if is_dataclass(kind):
-        fields = vars(kind)["__pydantic_fields__"]
-        yield from sorted(field.alias or name for name, field in fields.items())
+            branches = typing.get_args(kind)
+            kind = next((arg for arg in branches if is_dataclass(arg)), None) or next(
+                (arg for arg in branches if typing.get_origin(arg) is tuple), kind
+            )
+    return kind
 
 
 def _attribute(kind: Any, key: str) -> str | None:

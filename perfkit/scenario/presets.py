@@ -67,6 +67,10 @@ class StackSettings:
     restart: bool
     ingest_processes: int
     ingest_enqueue: Enqueue
+    gateway_timeout_ns: int
+    breaker: bool
+    breaker_failures: int
+    breaker_reset_ns: int
 
     @property
     def slots(self) -> int:
@@ -77,6 +81,20 @@ class StackSettings:
     def workers(self) -> int:
         """Worker processes in all pools."""
         return sum(pool.workers for pool in self.pools)
+
+    def environment(self) -> dict[str, str]:
+        """What the sample system reads from its environment, each variable stated."""
+        return {
+            "INGEST_ENQUEUE": self.ingest_enqueue,
+            "GATEWAY_TIMEOUT_MS": _whole_ms(self.gateway_timeout_ns),
+            "GATEWAY_BREAKER": "1" if self.breaker else "0",
+            "GATEWAY_BREAKER_FAILURES": str(self.breaker_failures),
+            "GATEWAY_BREAKER_RESET_MS": _whole_ms(self.breaker_reset_ns),
+        }
+
+
+def _whole_ms(duration_ns: int) -> str:
+    return str(round(duration_ns / 1e6))
 
 
 def settings_of(scenario: Scenario) -> StackSettings:
@@ -116,4 +134,8 @@ def settings_of(scenario: Scenario) -> StackSettings:
         restart=stack.restart,
         ingest_processes=stack.ingest_processes or preset.ingest_processes,
         ingest_enqueue=stack.ingest_enqueue or preset.ingest_enqueue,
+        gateway_timeout_ns=stack.gateway_timeout_ns,
+        breaker=stack.breaker,
+        breaker_failures=stack.breaker_failures,
+        breaker_reset_ns=stack.breaker_reset_ns,
     )

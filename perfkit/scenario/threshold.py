@@ -1,28 +1,29 @@
-"""Thresholds: ``agg op value`` on a metric of requests, jobs or telemetry.
+"""Thresholds: ``agg op value`` or ``agg in low..high`` on a metric of requests, jobs or telemetry.
 
 Grammar of ``expr`` (white space is free)::
 
-    expr  := agg op value
+    expr  := agg op value | agg ["in"] value ".." value      a range holds at both its ends
     agg   := "p(" number ")" | "avg" | "med" | "min" | "max" | "rate" | "count"
     op    := "<" | "<=" | ">" | ">=" | "=="
-    value := a number, a duration ("500ms"), a percentage ("5%") or a rate ("150/s")
+    value := a number, "500ms" (duration), "5%" (share), "150/s" (rate) or "80MB" (size)
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import ConfigDict
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from perfkit.units import parse_duration_ns
+from perfkit.scenario.fields import CONFIG, DurationNs, RatePerS
+from perfkit.units import parse_bytes, parse_duration_ns, parse_rate
 
-__all__ = ["METRICS", "Expression", "Threshold", "parse_expression"]
+__all__ = ["METRICS", "TELEMETRY", "WATCHABLE", "Expression", "Threshold", "parse_expression"]
 
-Unit = Literal["duration", "share", "rate", "count"]
+Unit = Literal["duration", "share", "rate", "count", "bytes"]
 
-METRICS: Final[dict[str, Unit]] = {
+_RECORDED: Final[dict[str, Unit]] = {
     "latency": "duration",
     "response": "duration",
     "queue_wait": "duration",
@@ -37,7 +38,41 @@ METRICS: Final[dict[str, Unit]] = {
     "dead": "count",
     "duplicated": "count",
 }
+_SAMPLED: Final[dict[str, Unit]] = {
+    "redis.memory": "bytes",
+    "redis.memory.used_ratio": "share",  # of maxmemory, else of the host's memory
+    "redis.clients": "count",
+    "redis.evicted": "count",
+    "redis.round_trip": "duration",
+    "redis.cpu": "share",  # of one core, mean over the processes of the role
+    "queue.backlog": "count",  # waiting, in flight and delayed; of one queue or of all
+    "queue.waiting": "count",
+    "queue.delayed": "count",
+    "queue.dead": "count",
+    "queue.age": "duration",  # of the oldest waiting job
+    "workers.cpu": "share",
+    "workers.memory": "bytes",  # sum over the workers
+    "ingest.cpu": "share",
+    "generator.cpu": "share",
+    "host.cpu": "share",
+}
+
+METRICS: Final[dict[str, Unit]] = _RECORDED | _SAMPLED
 """Metric names and what their values are."""
+
+TELEMETRY: Final = frozenset(_SAMPLED)
+"""Metrics made of samples taken while the trial runs."""
+
+WATCHABLE: Final = TELEMETRY | {"errors", "dropped", "throughput"}
+"""Metrics that can be observed while the trial runs, so that one can abort it."""
+
+_WHOLE: Final = frozenset({"lost", "dead", "duplicated"})
+"""Metrics counted over the whole trial; a part of the window has none of its own."""
+
+_OF_HOST: Final = frozenset(
+    name for name in _SAMPLED if name.endswith(".cpu") or name == "workers.memory"
+)
+"""Metrics that no queue has for itself."""
 
 _AGGREGATES: Final[dict[Unit, tuple[str, ...]]] = {
     "duration": ("p", "avg", "med", "min", "max"),
@@ -45,20 +80,24 @@ _AGGREGATES: Final[dict[Unit, tuple[str, ...]]] = {
     "rate": ("avg",),
     "count": ("count",),
 }
-_SHAPE = re.compile(
-    r"\s*(?:p\(\s*(?P<p>\d+(?:\.\d+)?)\s*\)|(?P<agg>avg|med|min|max|rate|count))"
-    r"\s*(?P<op><=|>=|==|<|>)\s*(?P<value>\S.*?)\s*"
-)
+_AGGREGATES_SAMPLED: Final = ("p", "avg", "med", "min", "max")
+_AGGREGATE: Final = r"\s*(?:p\(\s*(?P<p>\d+(?:\.\d+)?)\s*\)|(?P<agg>avg|med|min|max|rate|count))\s*"
+_SHAPE = re.compile(_AGGREGATE + r"(?P<op><=|>=|==|<|>)\s*(?P<value>\S.*?)\s*")
+_RANGE = re.compile(_AGGREGATE + r"(?:in\s)?\s*(?P<low>\d\S*?)\s*\.\.\s*(?P<high>\d\S*)\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A parsed expression; ``limit`` is in ns, a share of one, per second, or a count."""
+    """A parsed expression; ``limit`` is in ns, a share of one, per second, bytes, or a count.
+
+    With operator "in" the limit is the low end, and ``high`` the other.
+    """
 
     aggregate: str  # p avg med min max rate count
     percentile: float | None  # 0..100, only with aggregate "p"
-    operator: str
+    operator: str  # < <= > >= == in
     limit: float
+    high: float | None = None
 
     def holds(self, observed: float) -> bool:
         """Whether an observed value meets the limit; NaN never does."""
@@ -71,31 +110,61 @@ class Expression:
                 return observed > self.limit
             case ">=":
                 return observed >= self.limit
+            case "in":
+                return self.high is not None and self.limit <= observed <= self.high
             case _:
                 return observed == self.limit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class Threshold:
-    """One target. ``queue`` narrows it to the jobs of one queue."""
+    """One target. ``queue`` narrows it to one queue, ``over`` to a part of the window."""
 
     metric: str
     expr: str
     queue: str | None = None
+    claimed: str | None = None  # what somebody said before; shown beside what was observed
+    needs_offered_per_s: RatePerS | None = Field(default=None, alias="needs_offered")
+    over: Annotated[str, Field(min_length=1)] = "window"  # or "steady", or a phase's name
+    abort: bool = False  # stop the trial when it fails while running
+    abort_after_ns: DurationNs = Field(default=0, alias="abort_after")  # of the window
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
             known = ", ".join(sorted(METRICS))
             raise ValueError(f"unknown metric {self.metric!r}; known are {known}")
         parse_expression(self.metric, self.expr)
+        if self.queue is not None and self.metric in _OF_HOST:
+            raise ValueError(f"{self.metric} is not told apart by queue; leave out queue")
+        if self.over != "window" and self.metric in _WHOLE:
+            raise ValueError(f"{self.metric} is counted over the whole trial; leave out over")
+        if self.abort and not self.watchable:
+            known = ", ".join(sorted(WATCHABLE))
+            raise ValueError(
+                f"{self.metric} is not known while a trial runs, so it can't abort one; "
+                f"these can: {known}"
+            )
+        if self.abort and self.queue is not None and self.metric not in TELEMETRY:
+            raise ValueError(
+                f"{self.metric} of one queue is not known while a trial runs; "
+                "leave out queue, or abort"
+            )
+        if self.abort_after_ns and not self.abort:
+            raise ValueError("abort_after has no meaning without abort = true")
 
     @property
     def parsed(self) -> Expression:
         """The expression as data."""
         return parse_expression(self.metric, self.expr)
 
+    @property
+    def watchable(self) -> bool:
+        """Whether it can be observed while the trial runs."""
+        return self.metric in WATCHABLE
+
     def __str__(self) -> str:
-        return f"{self.metric}{f' of {self.queue}' if self.queue else ''} {self.expr}"
+        part = "" if self.over == "window" else f" over {self.over}"
+        return f"{self.metric}{f' of {self.queue}' if self.queue else ''} {self.expr}{part}"
 
 
 def parse_expression(metric: str, expr: str) -> Expression:
@@ -104,31 +173,41 @@ def parse_expression(metric: str, expr: str) -> Expression:
     Raises:
         ValueError: with the mend, when it does not fit the grammar or the metric.
     """
-    shape = _SHAPE.fullmatch(expr)
+    shape = _SHAPE.fullmatch(expr) or _RANGE.fullmatch(expr)
     if shape is None:
         raise ValueError(
-            f'{expr!r} is not "aggregate operator value"; write "p(95)<500ms" or "rate<0.01"'
+            f'{expr!r} is not "aggregate operator value"; '
+            'write "p(95)<500ms", "rate<0.01" or "avg in 60%..75%"'
         )
     unit = METRICS[metric]
+    fits = _AGGREGATES_SAMPLED if metric in TELEMETRY else _AGGREGATES[unit]
     aggregate = "p" if shape["p"] is not None else shape["agg"]
-    if aggregate not in _AGGREGATES[unit]:
-        fit = ", ".join("p(N)" if name == "p" else name for name in _AGGREGATES[unit])
+    if aggregate not in fits:
+        fit = ", ".join("p(N)" if name == "p" else name for name in fits)
         raise ValueError(f"{aggregate!r} does not fit {metric}; use {fit}")
     percentile = float(shape["p"]) if shape["p"] is not None else None
     if percentile is not None and not 0 <= percentile <= 100:
         raise ValueError(f"p({percentile:g}) is outside 0 to 100")
-    return Expression(aggregate, percentile, shape["op"], _limit(unit, shape["value"]))
+    parts = shape.groupdict()
+    if "op" in parts:
+        return Expression(aggregate, percentile, parts["op"], _limit(unit, parts["value"]))
+    low, high = _limit(unit, parts["low"]), _limit(unit, parts["high"])
+    if low > high:
+        raise ValueError(f"the range of {expr!r} is empty: its low end is above its high end")
+    return Expression(aggregate, percentile, "in", low, high)
 
 
 def _limit(unit: Unit, text: str) -> float:
-    if unit == "duration":
-        return float(parse_duration_ns(text))
-    scale = 1.0
-    if unit == "share" and text.endswith("%"):
-        text, scale = text.removesuffix("%"), 0.01
-    elif unit == "rate":
-        text = text.removesuffix("/s")
-    try:
-        return float(text) * scale
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number") from None
+    match unit:
+        case "duration":
+            return float(parse_duration_ns(text))
+        case "rate":
+            return parse_rate(text)
+        case "bytes":
+            return float(parse_bytes(text))
+        case _:
+            share = unit == "share" and text.endswith("%")
+            try:
+                return float(text.removesuffix("%" if share else "")) * (0.01 if share else 1.0)
+            except ValueError:
+                raise ValueError(f"{text!r} is not a number") from None

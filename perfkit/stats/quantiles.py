@@ -15,29 +15,14 @@ import numpy.typing as npt
 from scipy.stats import binom
 
 from perfkit.stats.estimate import Estimate
+from perfkit.stats.order import quantile_of_sorted
 
-__all__ = ["effective_size", "quantile", "quantile_of_sorted"]
+__all__ = ["effective_size", "quantile"]
 
 Values = npt.ArrayLike
 
 _LEAST_BATCHES: Final = 16
 _LEAST_BEYOND: Final = 10.0
-# (n - 1) p may miss a whole number by rounding; the next order statistic may be infinite.
-_WHOLE: Final = 1e-9
-
-
-def quantile_of_sorted(ordered: npt.NDArray[np.float64], p: float) -> float:
-    """Quantile ``p`` (0 to 1) of ascending values; NaN of none."""
-    if not len(ordered):
-        return math.nan
-    place = (len(ordered) - 1) * p
-    if abs(place - round(place)) < _WHOLE:
-        return float(ordered[round(place)])
-    below = math.floor(place)
-    low, high = float(ordered[below]), float(ordered[below + 1])
-    if low == high or math.isinf(high):
-        return high
-    return low + (high - low) * (place - below)
 
 
 def effective_size(values: Values, p: float) -> float:

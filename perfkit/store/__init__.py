@@ -10,14 +10,21 @@ A file is flushed to the disk before the rename that makes it visible, so what h
 is whole. A folder without ``manifest.json`` is not sealed and is never read as a run.
 """
 
-from perfkit.store.facts import Instants, TrialFacts
-from perfkit.store.integrity import verify
-from perfkit.store.layout import check_name, new_run_id, trial_folder
-from perfkit.store.listing import RunEntry, list_runs
-from perfkit.store.repairing import RepairReport, repair
-from perfkit.store.stored import StoredRun, open_run
-from perfkit.store.tables import read_table
-from perfkit.store.writer import RunWriter, TrialWriter
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from perfkit.store.entries import RunEntry, TrialEntry
+    from perfkit.store.facts import Instants, TrialFacts
+    from perfkit.store.integrity import verify
+    from perfkit.store.layout import check_name, new_run_id, trial_folder
+    from perfkit.store.listing import list_runs
+    from perfkit.store.repairing import RepairReport, repair
+    from perfkit.store.stored import StoredRun, open_run
+    from perfkit.store.tables import read_table
+    from perfkit.store.writer import RunWriter, TrialWriter
 
 __all__ = [
     "Instants",
@@ -25,6 +32,7 @@ __all__ = [
     "RunEntry",
     "RunWriter",
     "StoredRun",
+    "TrialEntry",
     "TrialFacts",
     "TrialWriter",
     "check_name",
@@ -36,3 +44,29 @@ __all__ = [
     "trial_folder",
     "verify",
 ]
+
+# Lazy: tables need pyarrow, and who only lists runs does not.
+_HOMES: Final = {
+    "Instants": "facts",
+    "RepairReport": "repairing",
+    "RunEntry": "entries",
+    "RunWriter": "writer",
+    "StoredRun": "stored",
+    "TrialEntry": "entries",
+    "TrialFacts": "facts",
+    "TrialWriter": "writer",
+    "check_name": "layout",
+    "list_runs": "listing",
+    "new_run_id": "layout",
+    "open_run": "stored",
+    "read_table": "tables",
+    "repair": "repairing",
+    "trial_folder": "layout",
+    "verify": "integrity",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"perfkit.store.{_HOMES[name]}"), name)
+    raise AttributeError(f"perfkit.store has no name {name!r}")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from perfkit.errors import ResultsNotWritable
+from perfkit.errors import OPEN_FILES, ResultsNotWritable
 
 __all__ = ["flush", "move", "read_json", "writable", "write_json"]
 
@@ -27,6 +27,10 @@ def writable(place: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             what, mend = f"no room left for results in {place}", "free some space"
+        elif error.errno in (errno.EMFILE, errno.ENFILE):
+            raise ResultsNotWritable(
+                f"no file handle left to write results to {place}: {error.strerror}", OPEN_FILES
+            ) from error
         else:
             what, mend = f"results can't be written to {place}", "check its permissions"
         raise ResultsNotWritable(
@@ -73,7 +77,10 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: it is not JSON, or not an object.
         OSError: it can't be read.
     """
-    document = json.loads(path.read_bytes())
+    try:
+        document = json.loads(path.read_bytes())
+    except RecursionError:
+        raise ValueError(f"{path.name} is nested too deeply") from None
     if not isinstance(document, dict):
         raise ValueError(f"{path.name} does not hold an object")
     return document

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Death", "Generator", "Instants", "TrialFacts"]
+from perfkit.scenario.phases import Stretch
+
+__all__ = [
+    "Aborted",
+    "Death",
+    "FaultEvent",
+    "Generator",
+    "Instants",
+    "ScaleEvent",
+    "TrialFacts",
+    "WorkerLife",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +80,62 @@ class Death:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleEvent:
+    """A change of the number of workers while running; no error means that it was carried out."""
+
+    at_ns: int
+    pool: str
+    from_workers: int
+    to_workers: int
+    reason: str
+    done_ns: int | None  # all new ones ready, or all stopped ones ended; None: not in this trial
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLife:
+    """One worker process from start to end; None is what did not happen in this trial."""
+
+    name: str
+    pool: str
+    started_ns: int
+    ready_ns: int | None
+    stop_ns: int | None  # when it was told to stop
+    ended_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aborted:
+    """The threshold that stopped a trial, and what was observed when it did."""
+
+    at_ns: int
+    threshold: str
+    observed: float
+    text: str
+
+
+_NAMED = re.compile(r"([\w.-]+) \(pid \d+\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultEvent:
+    """Something that was broken on purpose, or was to be."""
+
+    action: str
+    target: str
+    at_ns: int  # planned
+    done_ns: int | None  # None: it was not done
+    ended_ns: int | None  # when it was mended, of what can be; None: not in this trial
+    victim: str | None  # such as "worker-1 (pid 4711)"
+    error: str | None
+
+    @property
+    def victims(self) -> tuple[str, ...]:
+        """The processes that were struck, by name."""
+        return tuple(_NAMED.findall(self.victim or ""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialFacts:
     """One trial beside its tables."""
 
@@ -82,6 +150,8 @@ class TrialFacts:
     instants: Instants
     model: str
     offered_per_s: float
+    users: int | None  # of a closed model with one level
+    stretches: tuple[Stretch, ...]  # the course of the load; none in older runs
     pools: tuple[Mapping[str, Any], ...]
     roles: Mapping[str, str]  # process name -> role
     generator: Generator
@@ -89,7 +159,13 @@ class TrialFacts:
     lost: int
     holes: int
     deaths: tuple[Death, ...]
+    scale_events: tuple[ScaleEvent, ...]
+    worker_lives: tuple[WorkerLife, ...]  # none in older runs
+    aborted: Aborted | None
+    faults: tuple[FaultEvent, ...]  # in the order in which they were planned
     ledger_entries: int | None
+    heartbeat_timeout_ns: int | None  # until a worker that is silent is taken for dead
+    redis_config: Mapping[str, str]  # what the server said of itself; none where it may not
 
     @property
     def workers(self) -> int:
@@ -125,6 +201,8 @@ class TrialFacts:
                 instants=Instants(**raw["instants_ns"]),
                 model=raw.get("model", "open"),
                 offered_per_s=float(raw["offered_per_s"]),
+                users=raw.get("users"),
+                stretches=tuple(Stretch(**each) for each in raw.get("stretches") or ()),
                 pools=tuple(raw.get("settings", {}).get("pools", ())),
                 roles={
                     name: each["role"]
@@ -139,10 +217,34 @@ class TrialFacts:
                     Death(each["name"], each["at_ns"], each.get("status"))
                     for each in raw.get("deaths", ())
                 ),
+                scale_events=tuple(
+                    ScaleEvent(**_given(ScaleEvent, each)) for each in raw.get("scale_events") or ()
+                ),
+                worker_lives=tuple(
+                    WorkerLife(**_given(WorkerLife, each)) for each in raw.get("worker_lives") or ()
+                ),
+                aborted=Aborted(**_given(Aborted, raw["aborted"])) if raw.get("aborted") else None,
+                faults=tuple(
+                    sorted(
+                        (
+                            FaultEvent(**_given(FaultEvent, each))
+                            for each in raw.get("faults") or ()
+                        ),
+                        key=lambda each: each.at_ns,
+                    )
+                ),
                 ledger_entries=(raw.get("ledger") or {}).get("entries"),
+                heartbeat_timeout_ns=raw.get("settings", {}).get("heartbeat_timeout_ns"),
+                redis_config=((raw.get("stack") or {}).get("redis") or {}).get("config") or {},
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"trial.json is not as it should be: {error!r}") from error
+
+
+def _given(kind: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a type; a pool without a name is ""."""
+    given = {name: raw[name] for name in kind.__dataclass_fields__}
+    return given | {"pool": given["pool"] or ""} if "pool" in given else given
 
 
 def _generator(raw: Mapping[str, Any]) -> Generator:

@@ -31,10 +31,7 @@ def verify(path: str | Path) -> list[str]:
 def _listed(run: StoredRun) -> Iterator[str]:
     for name, listed in run.manifest["files"].items():
         file = run.path / name
-        # A manifest is data: a name in it must not lead out of the run.
-        if ".." in Path(name).parts or Path(name).is_absolute():
-            yield f"{name} leads out of the run"
-        elif not file.is_file():
+        if not file.is_file():
             yield f"{name} is missing"
         elif digest(file) != listed["sha256"]:
             yield f"{name} is not the file that was sealed"

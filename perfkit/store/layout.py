@@ -14,6 +14,7 @@ __all__ = [
     "LOST",
     "MANIFEST",
     "PARTIAL",
+    "SUMMARY",
     "UNSEALED",
     "check_name",
     "new_run_id",
@@ -23,6 +24,7 @@ __all__ = [
 
 MANIFEST: Final = "manifest.json"
 UNSEALED: Final = "manifest.partial.json"
+SUMMARY: Final = "summary.json"
 FACTS: Final = "trial.json"
 PARTIAL: Final = ".partial"
 LOST: Final = "lost"

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from perfkit.clock import Clock, SystemClock
-from perfkit.errors import NotARun
+from perfkit.errors import NotARun, PerfkitError
+from perfkit.owner import is_alive
 from perfkit.records import TABLES
 from perfkit.store.durable import move, read_json, writable, write_json
+from perfkit.store.enclosure import check_enclosed
 from perfkit.store.facts import TrialFacts
 from perfkit.store.layout import FACTS, MANIFEST, PARTIAL, UNSEALED, trial_index
-from perfkit.store.owner import is_alive
+from perfkit.store.shape import MANIFEST_SHAPE, TRIAL_SHAPE, misfits
 from perfkit.store.stored import refuse_unsealed
 from perfkit.store.tables import problems_of
-from perfkit.store.writer import clear_unnamed, lose, seal_folder
+from perfkit.store.writer import clear_unnamed, failed_of, lose, seal_folder
 
 __all__ = ["Rebuild", "RepairReport", "repair"]
 
@@ -64,6 +66,10 @@ def repair(
         raise NotARun(f"{folder} holds no run", "`perfkit list` shows the runs there are") from None
     except (OSError, ValueError) as error:
         raise NotARun(f"{folder / UNSEALED} can't be read: {error}", "remove the folder") from error
+    if wrong := next(misfits(manifest, MANIFEST_SHAPE), None):
+        what = f"{folder / UNSEALED} is not as it should be: {wrong}"
+        raise NotARun(what, "remove the folder")
+    check_enclosed(folder)
     if is_alive(manifest.get("owner") or {}):
         refuse_unsealed(folder)
     with writable(folder):
@@ -78,7 +84,8 @@ def _sealed(
     rebuilt: list[int] = []
     lost: list[int] = []
     notes: list[str] = []
-    failed: dict[str, str] = dict(manifest.get("failed", {}))
+    # Killed while it was reopened, the manifest may still be the sealed one.
+    failed = {str(index): why for index, why in failed_of(manifest).items()}
     for trial in sorted(folder.glob("trial=*")):
         index = trial_index(trial.name)
         if index is None:
@@ -113,7 +120,8 @@ def _unreadable(trial: Path, rebuild: Rebuild | None) -> str | None:
     try:
         rebuild(trial)
     except Exception as error:  # noqa: BLE001  (torn files may raise anything; it is reported)
-        return f"its tables could not be made: {error!r}"
+        said = str(error) if isinstance(error, PerfkitError | ValueError) else repr(error)
+        return f"its tables could not be made: {said}"
     return _lacking(trial)
 
 
@@ -123,7 +131,10 @@ def _lacking(trial: Path) -> str | None:
         if problems := problems_of(file) if file.is_file() else [f"{file.name} was not written"]:
             return problems[0]
     try:
-        TrialFacts.parse(read_json(trial / FACTS))
+        facts = read_json(trial / FACTS)
+        if wrong := next(misfits(facts, TRIAL_SHAPE), None):
+            return f"{FACTS} is not as it should be: {wrong}"
+        TrialFacts.parse(facts)
     except FileNotFoundError:
         return f"{FACTS} was not written"
     except (OSError, ValueError) as error:

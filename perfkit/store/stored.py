@@ -10,12 +10,14 @@ from typing import Any, Final
 import pyarrow as pa
 
 from perfkit.errors import NotARun, RunNotSealed
+from perfkit.owner import is_alive
 from perfkit.records import SCHEMA_VERSION, TABLES
 from perfkit.store.durable import read_json
+from perfkit.store.enclosure import check_enclosed
 from perfkit.store.facts import TrialFacts
 from perfkit.store.layout import FACTS, MANIFEST, UNSEALED, trial_folder, trial_index
-from perfkit.store.owner import is_alive
-from perfkit.store.tables import read_table
+from perfkit.store.shape import MANIFEST_SHAPE, TRIAL_SHAPE, misfits
+from perfkit.store.tables import problems_of, read_table
 
 __all__ = ["StoredRun", "open_run", "refuse_unsealed"]
 
@@ -31,6 +33,7 @@ class StoredRun:
         self.path = path
         self.manifest = manifest
         self._facts: dict[int, TrialFacts] = {}
+        self._sound: set[Path] = set()
 
     def __repr__(self) -> str:
         return f"<StoredRun {self.manifest['name']}/{self.manifest['run_id']}>"
@@ -52,9 +55,13 @@ class StoredRun:
         """
         path = self._folder(trial) / FACTS
         try:
-            return read_json(path)
+            facts = read_json(path)
         except (OSError, ValueError) as error:
             raise NotARun(f"{path} can't be read: {error}", "restore it from a copy") from error
+        wrong = next(misfits(facts, TRIAL_SHAPE), None) or _backwards(facts)
+        if wrong:
+            raise NotARun(f"{path} is not as it should be: {wrong}", "restore it from a copy")
+        return facts
 
     def facts(self, trial: int) -> TrialFacts:
         """``trial.json``, parsed.
@@ -84,9 +91,18 @@ class StoredRun:
             raise NotARun(f"{path.parent}: {error}", "restore it from a copy") from error
 
     def parquet(self, kind: str, trial: int | None = None) -> list[Path]:
-        """The files of one kind, of one trial or of all."""
+        """The files of one kind, of one trial or of all, each in its schema.
+
+        Raises:
+            NotARun: no such trial, or a file was damaged.
+        """
         trials = self.trials if trial is None else (trial,)
-        return [self._folder(each) / f"{_known(kind)}.parquet" for each in trials]
+        files = [self._folder(each) / f"{_known(kind)}.parquet" for each in trials]
+        for file in files:
+            if file not in self._sound and (problems := problems_of(file)):
+                raise NotARun(f"{file.parent}: {problems[0]}", "restore it from a copy")
+            self._sound.add(file)
+        return files
 
     def _folder(self, trial: int) -> Path:
         if trial not in self.trials:
@@ -138,6 +154,36 @@ def _check(folder: Path, manifest: Mapping[str, Any]) -> None:
     for key, kind in _NEEDED.items():
         if not isinstance(manifest.get(key), kind):
             raise NotARun(f"{folder / MANIFEST} lacks {key!r}", "restore it from a copy")
+    wrong = next(misfits(manifest, MANIFEST_SHAPE), None) or _misplaced(manifest)
+    if wrong:
+        raise NotARun(
+            f"{folder / MANIFEST} is not as it should be: {wrong}", "restore it from a copy"
+        )
+    check_enclosed(folder)
+
+
+def _misplaced(manifest: Mapping[str, Any]) -> str | None:
+    """What of a manifest of the right types can't be meant."""
+    trials = [each.get("trial", -1) for each in manifest["trials"]]
+    if any(trial < 0 for trial in trials) or len(set(trials)) < len(trials):
+        return "trials have no numbers of their own"
+    for name in manifest["files"]:
+        # A manifest is data: a name in it must not lead out of the run.
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+            return f"{name!r} leads out of the run"
+    for key in ("created_ns", "sealed_ns"):
+        if (manifest.get(key) or 0) < 0:
+            return f"{key} is before all times"
+    return None
+
+
+def _backwards(facts: Mapping[str, Any]) -> str | None:
+    """Which stretch of a trial ends before it begins; a trial cut short has empty ones."""
+    known = facts.get("instants_ns", {})
+    for begin, end in (("window_start", "window_end"), ("load_start", "drain_end")):
+        if begin in known and end in known and known[begin] > known[end]:
+            return f"instants_ns.{end} is before {begin}"
+    return None
 
 
 def refuse_unsealed(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """Writing a run, trial by trial.
 
     created ----> trial 0000.partial ----> 0000 ----> ... ----> sealed
-       |                 |                                        ^
-       +-- killed here --+--> unsealed: `repair` makes it whole --+
+       |                 |                                       ^  |
+       +-- killed here --+--> unsealed: `repair` seals it -------+  +--> reopened, if it is partial
 
 See ``tests/store/test_kill.py``.
 """
@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import pyarrow as pa
 
 from perfkit.clock import Clock, SystemClock
-from perfkit.errors import ResultsNotWritable
+from perfkit.errors import ResultsNotWritable, UsageError
+from perfkit.owner import is_alive, this_process
 from perfkit.records import SCHEMA_VERSION, TABLES
 from perfkit.redaction import redact, redact_command
 from perfkit.store.durable import flush, move, read_json, writable, write_json
@@ -33,7 +34,6 @@ from perfkit.store.layout import (
     trial_folder,
     trial_index,
 )
-from perfkit.store.owner import is_alive, this_process
 from perfkit.store.tables import conform, digest, rows, write_table
 
 __all__ = ["RunWriter", "TrialWriter", "clear_unnamed", "lose", "seal_folder"]
@@ -42,6 +42,7 @@ Status = Literal["complete", "partial"]
 
 _MIB: Final = 1024 * 1024
 _LEAST_FREE_BYTES: Final = 64 * _MIB
+_SEALED: Final = ("trials", "files")  # what `seal` adds to a manifest
 _UNNAMED_S: Final = 60.0  # a folder that has no manifest for so long will never get one
 
 
@@ -130,14 +131,7 @@ class RunWriter:
         folder = root / check_name(name)
         with writable(root):
             folder.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(root).free
-        needed = _LEAST_FREE_BYTES + needs_bytes
-        if free < needed:
-            raise ResultsNotWritable(
-                f"only {free // _MIB} MiB are free in {root}, "
-                f"and this run needs {-(-needed // _MIB)} MiB",
-                "free some space, or name another folder with --results DIR or PERFKIT_RESULTS",
-            )
+        check_free(root, needs_bytes)
         own: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "run_id": run_id,
@@ -157,6 +151,55 @@ class RunWriter:
             writer._save()
             move(unnamed, folder / run_id)
         writer.path = folder / run_id
+        return writer
+
+    @classmethod
+    def reopen(
+        cls,
+        path: Path,
+        redo: Collection[int],
+        *,
+        clock: Clock | None = None,
+        needs_bytes: int = 0,
+        **fields: Any,
+    ) -> RunWriter:
+        """Unseal a partial run, to measure some of its trials again.
+
+        The first step gives the manifest its unsealed name, and that succeeds for one process
+        only: from then on the run reads as unsealed, wherever this one is killed. What there is of
+        the trials moves to ``lost/``, and what was rendered from the run is removed.
+
+        Args:
+            path: of a sealed run.
+            redo: trials that are to be measured (again).
+            clock: for sealed_ns.
+            needs_bytes: what the rest is expected to write.
+            fields: of the manifest, set anew.
+
+        Raises:
+            UsageError: the run is complete, or somebody else has just unsealed it.
+            ResultsNotWritable: read-only or full.
+        """
+        manifest = read_json(path / MANIFEST)
+        if manifest.get("status") == "complete":
+            raise UsageError(f"{path} is complete", "measure anew to have another run of it")
+        check_free(path, needs_bytes)
+        with writable(path):
+            try:
+                move(path / MANIFEST, path / UNSEALED)
+            except FileNotFoundError:
+                mend = "one resume at a time; see `perfkit list`"
+                raise UsageError(f"{path} was unsealed by another process", mend) from None
+            kept = {key: value for key, value in manifest.items() if key not in _SEALED}
+            own = {"status": "partial", "reason": "still being measured", "sealed_ns": None}
+            failed = {index: why for index, why in failed_of(manifest).items() if index not in redo}
+            named = {"failed": {str(index): why for index, why in failed.items()}}
+            writer = cls(path, kept | fields | own | named, clock or SystemClock())
+            writer._save()
+            for rendered in (*path.glob("report.*"), *path.glob("summary.*")):
+                rendered.unlink()
+            for index in sorted(redo):
+                _set_aside(path, index)
         return writer
 
     @property
@@ -199,6 +242,43 @@ class RunWriter:
         write_json(self.path / UNSEALED, {**shown, "owner": this_process()})
 
 
+def check_free(folder: Path, needs_bytes: int) -> None:
+    """Raise when a folder has no room for a run.
+
+    Raises:
+        ResultsNotWritable: it has not, or can't be looked at.
+    """
+    with writable(folder):
+        free = shutil.disk_usage(folder).free
+    needed = _LEAST_FREE_BYTES + needs_bytes
+    if free < needed:
+        raise ResultsNotWritable(
+            f"only {free // _MIB} MiB are free in {folder}, "
+            f"and this run needs {-(-needed // _MIB)} MiB",
+            "free some space, or name another folder with --results DIR or PERFKIT_RESULTS",
+        )
+
+
+def failed_of(manifest: Mapping[str, Any]) -> dict[int, str]:
+    """Trials that could not be measured, and why, of a manifest that is sealed or was."""
+    listed = {
+        int(each["trial"]): str(each["reason"])
+        for each in manifest.get("trials", ())
+        if each["outcome"] == "failed"
+    }
+    return listed | {int(index): str(why) for index, why in manifest.get("failed", {}).items()}
+
+
+def _set_aside(run: Path, index: int) -> None:
+    """Move what there is of a trial, its logs included, to ``lost/``."""
+    name = trial_folder(index)
+    for trial in (run / name, run / (name + PARTIAL)):
+        if trial.exists():
+            lose(trial)
+    if (logs := run / "logs" / name).exists():
+        lose(logs)
+
+
 def clear_unnamed(folder: Path) -> None:
     """Remove what was killed before its run got its name, among the runs of one name."""
     for unnamed in folder.glob(".*.new"):
@@ -234,8 +314,8 @@ def seal_folder(
     """Write ``manifest.json`` from what the folder holds, and drop the unsealed manifest."""
     files: dict[str, dict[str, Any]] = {}
     trials: dict[int, dict[str, Any]] = {
-        int(index): {"trial": int(index), "outcome": "failed", "reason": why}
-        for index, why in manifest.get("failed", {}).items()
+        index: {"trial": index, "outcome": "failed", "reason": why}
+        for index, why in failed_of(manifest).items()
     }
     for folder in sorted(path.glob("trial=*")):
         index = trial_index(folder.name)

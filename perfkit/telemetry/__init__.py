@@ -9,8 +9,10 @@ from perfkit.telemetry.process_probe import ProcessProbe, ProcessTable, Target
 from perfkit.telemetry.queue_probe import QueueProbe
 from perfkit.telemetry.reading import Probe, Reading
 from perfkit.telemetry.redis_probe import RedisProbe
+from perfkit.telemetry.redis_probes import redis_probes
 from perfkit.telemetry.sampler import Sampler, SamplerSummary
 from perfkit.telemetry.sink import SampleSink, read_samples
+from perfkit.telemetry.slowlog_probe import SlowLogProbe
 from perfkit.telemetry.snapshot import Snapshot
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "SampleSink",
     "Sampler",
     "SamplerSummary",
+    "SlowLogProbe",
     "Snapshot",
     "Target",
     "read_samples",
+    "redis_probes",
 ]

@@ -14,18 +14,17 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 from perfkit.clock import Clock
 from perfkit.errors import PerfkitError
-from perfkit.telemetry.facts import cgroup_cpu_limit, usable_cpus
+from perfkit.telemetry.facts import cgroup_cpu_limit, usable_cpus, versions
+from perfkit.telemetry.packages import needed_packages
 from perfkit.telemetry.procfs import CpuTimes, parse_cpu_times, parse_kib, read_bytes
-from perfkit.units import format_bytes, format_duration, format_percent
+from perfkit.units import format_bytes, format_count, format_duration, format_percent
 
 __all__ = [
-    "REQUIRED_PACKAGES",
     "Check",
     "check_clock",
     "check_cores",
@@ -36,6 +35,7 @@ __all__ = [
     "check_packages",
     "check_pressure",
     "check_python",
+    "check_redis_clients",
     "check_redis_server",
     "check_results",
     "check_steal",
@@ -43,24 +43,9 @@ __all__ = [
     "check_timer",
 ]
 
-REQUIRED_PACKAGES: Final = (
-    "dramatiq",
-    "duckdb",
-    "httptools",
-    "httpx",
-    "matplotlib",
-    "numpy",
-    "pandas",
-    "papermill",
-    "plotly",
-    "pyarrow",
-    "pydantic",
-    "redis",
-    "scipy",
-    "uvicorn",
-)
 _OLDEST_PYTHON: Final = (3, 11)
 _SPARE_FILES: Final = 200  # sockets to workers and Redis, spools, logs, libraries
+_SERVER_FILES: Final = 32  # what a Redis server keeps for itself beside its clients
 _LEAST_MEMORY: Final = 1024**3
 _LEAST_DISK: Final = 1024**3
 
@@ -108,6 +93,26 @@ def check_open_files(connections: int, limits: tuple[int, int] | None = None) ->
         detail,
         f"raise the hard limit (`ulimit -Hn {needed}` as root, or LimitNOFILE= of the service), "
         "or lower load.connections or users",
+    )
+
+
+def check_redis_clients(profile: str, clients: int, limits: tuple[int, int] | None = None) -> Check:
+    """Whether a server of our own gets as many clients as a profile asks for.
+
+    Never False: a server that may not open so many files starts all the same, with fewer.
+    """
+    _, hard = limits or resource.getrlimit(resource.RLIMIT_NOFILE)
+    detail = f"the profile {profile} asks for {format_count(clients)}"
+    needed = clients + _SERVER_FILES
+    if hard == resource.RLIM_INFINITY or hard >= needed:
+        return Check("redis clients", True, detail)
+    return Check(
+        "redis clients",
+        None,
+        f"{detail}; the hard limit of {format_count(hard)} open files allows "
+        f"{format_count(max(0, hard - _SERVER_FILES))}",
+        f"matters only for that profile: `ulimit -Hn {needed}` as root, or LimitNOFILE= of the "
+        "service",
     )
 
 
@@ -219,18 +224,15 @@ def check_steal(clock: Clock, root: Path = Path("/"), *, span_ns: int = 500_000_
     return Check("steal", None, detail, "other guests take part of this machine: measure later")
 
 
-def check_packages(packages: Iterable[str] = REQUIRED_PACKAGES) -> Check:
+def check_packages(packages: Iterable[str] | None = None) -> Check:
     """Whether all that perfkit stands on is installed (by metadata; nothing is imported)."""
-    missing: list[str] = []
-    count = 0
-    for package in packages:
-        count += 1
-        try:
-            metadata.version(package)
-        except metadata.PackageNotFoundError:
-            missing.append(package)
+    needed = needed_packages() if packages is None else tuple(packages)
+    if not needed:
+        return Check("packages", False, "perfkit itself is not installed", "run `make setup`")
+    found = versions(needed)
+    missing = [package for package in needed if package not in found]
     if not missing:
-        return Check("packages", True, f"all {count} installed")
+        return Check("packages", True, f"all {len(needed)} installed")
     return Check(
         "packages", False, f"missing: {', '.join(missing)}", "run `make setup`, or install them"
     )

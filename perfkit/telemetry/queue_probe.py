@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import redis
 
@@ -22,6 +22,28 @@ __all__ = ["QueueProbe"]
 
 _PER_QUEUE: Final = 5  # commands in the batch
 _LATEST_MS: Final = 1e14  # in the year 5138: beyond it a stamp is nonsense
+_STAMP: Final = "pk_t"  # the recorder's: monotonic ns of the last enqueue, on this host
+_SLACK_NS: Final = 1_000_000_000  # between two clocks, of which one tells milliseconds
+
+
+class _Head(NamedTuple):
+    """The message at the head of a queue; stamps are None where they can't be known."""
+
+    id: bytes
+    ready_ms: int | None  # wall clock: since when it waits, backoffs before that at the most
+    enqueued_ns: int | None  # monotonic: the recorder's own stamp
+
+    def age_ns(self, now_ns: int, wall_ns: int) -> int | None:
+        """How long it has waited.
+
+        By the recorder's stamp, unless it was made on another host or before a reboot: no message
+        is enqueued before it is made.
+        """
+        most_ns = None if self.ready_ms is None else max(0, wall_ns - self.ready_ms * 1_000_000)
+        if self.enqueued_ns is None or self.enqueued_ns > now_ns or most_ns is None:
+            return most_ns
+        waited_ns = now_ns - self.enqueued_ns
+        return waited_ns if waited_ns <= most_ns + _SLACK_NS else most_ns
 
 
 class QueueProbe:
@@ -29,8 +51,9 @@ class QueueProbe:
 
     All commands are O(1) and read-only (`test_sampling_writes_nothing`). ``in_flight`` is what a
     worker fetched and did not acknowledge yet, stranded jobs included. ``delayed`` includes retries
-    in backoff. The age counts from the making of the message, or from when it fell due if it was
-    delayed or retried. With the server away there are no readings.
+    in backoff. The age counts from the last enqueue where the recorder has stamped it, so that no
+    backoff is in it; else from the making of the message, or from when a retry was given back.
+    With the server away there are no readings.
     """
 
     def __init__(
@@ -56,7 +79,7 @@ class QueueProbe:
             ]
         self._counts = self._link.batch(("MULTI",), *counts, ("EXEC",))
         # The head of a standing queue stays for many ticks: its body is read once.
-        self._heads: dict[str, tuple[bytes, int | None]] = {}
+        self._heads: dict[str, _Head] = {}
         self._errors: Counter[str] = Counter()
 
     @property
@@ -102,8 +125,9 @@ class QueueProbe:
             ]
             if waiting == 0:
                 readings.append(Reading("queue.oldest_age_ns", queue, 0.0, at_ns))
-            elif queue in heads and (made_ms := self._heads[queue][1]) is not None:
-                age_ns = max(0, wall_ns - made_ms * 1_000_000)
+            elif (
+                queue in heads and (age_ns := self._heads[queue].age_ns(at_ns, wall_ns)) is not None
+            ):
                 readings.append(Reading("queue.oldest_age_ns", queue, float(age_ns), at_ns))
         return readings
 
@@ -111,31 +135,36 @@ class QueueProbe:
         self._link.close()
 
     def _read_heads(self, heads: Mapping[str, bytes]) -> None:
-        """Learn when the messages at the heads were made; None where that can't be known."""
-        unknown = [q for q, head in heads.items() if self._heads.get(q, (b"", None))[0] != head]
+        """Learn since when the messages at the heads wait."""
+        unknown = [
+            q for q, head in heads.items() if q not in self._heads or self._heads[q].id != head
+        ]
         if not unknown:
             return
         gets = [("HGET", f"{self._keys[queue]}.msgs", heads[queue]) for queue in unknown]
         bodies = self._link.exchange(self._link.batch(*gets))
         for queue, body in zip(unknown, bodies, strict=True):
-            self._heads[queue] = (heads[queue], self._made_ms(body))
+            self._heads[queue] = self._head(heads[queue], body)
 
-    def _made_ms(self, body: Reply) -> int | None:
+    def _head(self, head: bytes, body: Reply) -> _Head:
         if body is None:  # fetched and finished since, or evicted
             self._errors["HeadGone"] += 1
-            return None
+            return _Head(head, None, None)
         try:
             message = json.loads(body) if isinstance(body, bytes) else None
         except (ValueError, RecursionError):
             message = None
         if isinstance(message, dict) and (made_ms := _moment(message.get("message_timestamp"))):
-            # A delayed message, or a retry after its backoff, waits only since it fell due: the
-            # worker that puts it into the queue keeps its eta among the options.
             options = message.get("options")
-            due_ms = _moment(options.get("eta")) if isinstance(options, dict) else None
-            return max(made_ms, due_ms or 0)
+            options = options if isinstance(options, dict) else {}
+            # A retry waits only since it was given back; the eta of its backoff is deleted by the
+            # worker that puts it into the queue, so without our stamp the backoff counts as well.
+            again_ms = _moment(options.get("requeue_timestamp")) or 0
+            stamp = options.get(_STAMP)
+            known = isinstance(stamp, int) and not isinstance(stamp, bool) and stamp > 0
+            return _Head(head, max(made_ms, again_ms), stamp if known else None)
         self._errors["CorruptMessage"] += 1
-        return None
+        return _Head(head, None, None)
 
 
 def _moment(stamp: object) -> int | None:

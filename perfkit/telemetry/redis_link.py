@@ -9,6 +9,7 @@ from typing import Any
 import redis
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
+from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
 from perfkit.errors import UsageError
@@ -36,7 +37,7 @@ class RedisLink:
     It stands below ``redis.Redis`` on purpose: no pool, no retry, no callbacks, so a round trip
     costs the instrument tens of microseconds and a failure is seen at once. After a failure the
     next call connects again. RESP2 by default, because its replies are the same on every server;
-    any protocol works.
+    any protocol works. Where the user may not name a connection it has no name.
     """
 
     def __init__(
@@ -71,7 +72,13 @@ class RedisLink:
         Raises:
             redis.RedisError: refused, timed out, wrong password, still loading.
         """
-        self._connection.connect()
+        try:
+            self._connection.connect()
+        except NoPermissionError:
+            if self._connection.client_name is None:
+                raise
+            self._connection.client_name = None
+            self._connection.connect()
 
     def batch(self, *commands: Sequence[str | bytes]) -> Batch:
         """Commands made ready to be sent, as often as wanted."""
@@ -83,6 +90,7 @@ class RedisLink:
         Raises:
             redis.RedisError: the connection failed; the next call makes a new one.
         """
+        self.connect()
         self._connection.send_packed_command(batch.packed)
         return [self._read() for _ in range(batch.count)]
 

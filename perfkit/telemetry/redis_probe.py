@@ -15,7 +15,9 @@ from perfkit.telemetry.redis_link import DEFAULT_TIMEOUT_S, RedisLink
 
 __all__ = ["RedisProbe", "info_values"]
 
-_SECTIONS: Final = ("clients", "memory", "stats", "cpu", "commandstats")
+_SECTIONS: Final = (
+    "server", "clients", "memory", "persistence", "stats", "cpu", "commandstats",
+)  # fmt: skip
 
 _PLAIN: Final = {
     "used_memory": "redis.memory_bytes",
@@ -27,6 +29,9 @@ _PLAIN: Final = {
     "rejected_connections": "redis.rejected_connections",
     "total_commands_processed": "redis.commands",
     "mem_fragmentation_ratio": "redis.fragmentation",
+    # What a restart takes with it: it begins at nought again, and what was not saved is gone.
+    "uptime_in_seconds": "redis.uptime_s",
+    "rdb_changes_since_last_save": "redis.unsaved_changes",
 }
 
 
@@ -79,14 +84,21 @@ def _number(text: str | None) -> float | None:
 class RedisProbe:
     """One timed PING and one INFO each tick, on a connection of its own.
 
-    With the server away there is one reading, ``redis.up`` = 0, and the reason is counted. The
-    round trip never includes connecting. The probe's own commands (two a tick, and those of the
-    queue probe) are among the commands that Redis counts.
+    ``subject`` tells several servers apart: it is the queue that this one serves. With the server
+    away there is one reading, ``redis.up`` = 0, and the reason is counted. The round trip never
+    includes connecting. The probe's own commands (two a tick, and those of the other probes) are
+    among the commands that Redis counts.
     """
 
     def __init__(
-        self, url: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, protocol: int = 2
+        self,
+        url: str,
+        subject: str = "",
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        protocol: int = 2,
     ) -> None:
+        self._subject = subject
         self._link = RedisLink(url, name="perfkit-redis", timeout_s=timeout_s, protocol=protocol)
         self._ping = self._link.batch(("PING",))
         self._info = self._link.batch(("INFO", *_SECTIONS))
@@ -109,18 +121,21 @@ class RedisProbe:
             info = self._link.exchange(self._info)[0]
         except (redis.RedisError, OSError) as error:
             self._errors[type(error).__name__] += 1
-            return [Reading("redis.up", "", 0.0, clock.now_ns())]
+            return [Reading("redis.up", self._subject, 0.0, clock.now_ns())]
         if pong not in (b"PONG", "PONG"):  # such as BUSY: it answers, but serves nobody
             self._errors["PingRefused"] += 1
-            return [Reading("redis.up", "", 0.0, answered_ns)]
+            return [Reading("redis.up", self._subject, 0.0, answered_ns)]
+        round_trip_ns = float(answered_ns - sent_ns)
         readings = [
-            Reading("redis.up", "", 1.0, answered_ns),
-            Reading("redis.round_trip_ns", "", float(answered_ns - sent_ns), answered_ns),
+            Reading("redis.up", self._subject, 1.0, answered_ns),
+            Reading("redis.round_trip_ns", self._subject, round_trip_ns, answered_ns),
         ]
         if isinstance(info, bytes):
             now_ns = clock.now_ns()
             values = info_values(info.decode("utf-8", "replace"))
-            readings.extend(Reading(metric, "", value, now_ns) for metric, value in values.items())
+            readings.extend(
+                Reading(metric, self._subject, value, now_ns) for metric, value in values.items()
+            )
         else:
             self._errors["InfoRefused"] += 1
         return readings

@@ -1,18 +1,36 @@
-"""What a run proves: accounting, thresholds, validity, saturation, and the verdict in words."""
+"""What a run proves: accounting, thresholds, validity, saturation, and the verdict in words.
 
-from perfkit.verdict.accounting import Accounting, Counter, Identity, accounting
-from perfkit.verdict.headline import Headline, headline
-from perfkit.verdict.judgement import Status, TrialVerdict, Verdict, judge, trials
-from perfkit.verdict.lateness import Lateness, lateness
-from perfkit.verdict.saturation import Saturation, State, saturation
-from perfkit.verdict.thresholds import ThresholdResult, evaluate_thresholds
+Lazy, because `watching` also runs beside a measurement, where pandas and DuckDB must not be. No
+module is named as a public name is: importing it would put it in the name's place.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from perfkit.verdict.books import Accounting, Identity, accounting
+    from perfkit.verdict.classing import accounts
+    from perfkit.verdict.independent import Counter
+    from perfkit.verdict.judgement import Status, TrialVerdict, Verdict, judge, phases, trials
+    from perfkit.verdict.punctuality import Lateness, lateness
+    from perfkit.verdict.recovering import Recovery, recoveries, recovery
+    from perfkit.verdict.sustaining import PhaseState, Saturation, State, saturation
+    from perfkit.verdict.thresholds import ThresholdResult, evaluate_thresholds
+    from perfkit.verdict.watching import Abort, Figures, watch_of
+    from perfkit.verdict.wording import Headline, headline
 
 __all__ = [
+    "Abort",
     "Accounting",
     "Counter",
+    "Figures",
     "Headline",
     "Identity",
     "Lateness",
+    "PhaseState",
+    "Recovery",
     "Saturation",
     "State",
     "Status",
@@ -20,10 +38,39 @@ __all__ = [
     "TrialVerdict",
     "Verdict",
     "accounting",
+    "accounts",
     "evaluate_thresholds",
     "headline",
     "judge",
     "lateness",
+    "phases",
+    "recoveries",
+    "recovery",
     "saturation",
     "trials",
+    "watch_of",
 ]
+
+_HOMES: Final = {
+    "books": ("Accounting", "Identity", "accounting"),
+    "classing": ("accounts",),
+    "independent": ("Counter",),
+    "judgement": ("Status", "TrialVerdict", "Verdict", "judge", "phases", "trials"),
+    "punctuality": ("Lateness", "lateness"),
+    "recovering": ("Recovery", "recoveries", "recovery"),
+    "sustaining": ("PhaseState", "Saturation", "State", "saturation"),
+    "thresholds": ("ThresholdResult", "evaluate_thresholds"),
+    "watching": ("Abort", "Figures", "watch_of"),
+    "wording": ("Headline", "headline"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"perfkit.verdict.{home}"), name)
+    raise AttributeError(f"perfkit.verdict has no public name {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

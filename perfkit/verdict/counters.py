@@ -5,6 +5,8 @@ recorder      starts and ends of jobs           against calls the gateway answer
 ledger        charges kept in Redis             against payments done and charges made
 leftovers     what Redis still held             against acks and nacks the recorder saw
 stamps        cause before effect
+
+What a fault explains is no disagreement, where the fault and the job that it touched are known.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from perfkit.frames import Session, session
+from perfkit.frames import SLEEP_NS, Incidents, Session, incidents_of, redeliveries, session
 from perfkit.store import StoredRun, TrialFacts
-from perfkit.verdict.accounting import accounting
+from perfkit.verdict.books import accounting
+from perfkit.verdict.independent import dead_letters
 
 __all__ = ["disagreements"]
 
@@ -25,6 +28,7 @@ def disagreements(run: StoredRun, trial: int) -> list[str]:
     What was cut short has nothing to compare, so it only has its stamps checked.
     """
     facts = run.facts(trial)
+    incidents = incidents_of(run, trial)
     with session(run, trial) as sql:
         found = [*_stamps(sql), *_join(sql)]
         if facts.outcome == "complete":
@@ -32,8 +36,8 @@ def disagreements(run: StoredRun, trial: int) -> list[str]:
                 *_generator(run, facts),
                 *_recorder(facts),
                 *_gateway(sql),
-                *_ledger(sql, facts),
-                *_leftovers(sql, facts),
+                *_ledger(sql, facts, incidents),
+                *_leftovers(sql, incidents),
             ]
     return found
 
@@ -108,50 +112,59 @@ def _gateway(sql: Session) -> Iterator[str]:
         yield f"{uncalled} jobs are recorded as done, but the gateway answered no call of theirs"
 
 
-def _ledger(sql: Session, facts: TrialFacts) -> Iterator[str]:
+def _ledger(sql: Session, facts: TrialFacts, incidents: Incidents) -> Iterator[str]:
     entries = facts.ledger_entries
     if entries is None:
         return
-    charges, twice, done = sql.rows("""
+    charges, done = sql.rows("""
         select (select count(*) from calls where charged),
-               (select count(*) from (select key from calls where charged group by key
-                                      having count(*) > 1)),
                (select count(*) from job where done
                 and queue in (select queue from calls where charged))
     """)[0]
-    if entries < done:
+    if entries < done and not incidents.forgot:
         yield f"the ledger holds {entries} charges, but {done} payments are recorded as done"
     if entries > charges:
         yield f"the ledger holds {entries} charges, but the gateway made {charges}"
-    if twice:
-        yield f"the gateway charged {twice} payments twice"
 
 
-def _leftovers(sql: Session, facts: TrialFacts) -> Iterator[str]:
-    if facts.deaths:
-        # A worker that died, or a Redis that did, may leave what was acked, and take what was not.
-        return
-    acked = _count(
-        sql,
-        """
-        select count(*) from jobs j join leftovers l using (redis_message_id)
+def _leftovers(sql: Session, incidents: Incidents) -> Iterator[str]:
+    held = sql.rows("""
+        select distinct j.redis_message_id, j.worker, coalesce(j.fetched_ns, j.started_ns),
+               j.acked_ns
+        from jobs j join leftovers l using (redis_message_id)
         where j.outcome = 'done' and j.acked_ns is not null and l.place <> 'dead'
-        """,
-    )
+    """)
+    again = {each.redis_message_id for each in redeliveries(sql, incidents)}
+    acked = {row[0] for row in held if row[0] not in again and not _void(incidents, *row[1:])}
     if acked:
-        yield f"{acked} messages are recorded as acked, but Redis still held them"
-    buried, found = sql.rows("""
-        with nacked as (
-            select distinct redis_message_id from jobs
-            where outcome = 'dead' and acked_ns is not null
-        ), dead as (select distinct redis_message_id from leftovers where place = 'dead')
-        select (select count(*) from nacked anti join dead using (redis_message_id)),
-               (select count(*) from dead anti join nacked using (redis_message_id))
-    """)[0]
-    if buried:
-        yield f"{buried} messages are recorded as dead, but Redis did not hold them"
-    if found:
-        yield f"Redis held {found} dead messages that the recorder never saw die"
+        yield f"{len(acked)} messages are recorded as acked, but Redis still held them"
+    if incidents.forgot:
+        return
+    letters = dead_letters(sql, incidents)
+    if letters.missing:
+        yield f"{len(letters.missing)} messages are recorded as dead, but Redis did not hold them"
+    if letters.unseen:
+        yield f"Redis held {len(letters.unseen)} dead messages that the recorder never saw die"
+
+
+def _void(incidents: Incidents, worker: str, fetched_ns: int, acked_ns: int) -> bool:
+    """Whether an ack, although answered, left the message where it was.
+
+    Either Redis had given it to another, because the worker was silent while it had it; or it died
+    later, and came back as it had been before the ack.
+    """
+    timeout_ns = incidents.heartbeat_timeout_ns
+    silent = timeout_ns is not None and any(
+        each.worker in (None, worker)
+        and each.begin_ns <= acked_ns
+        and each.end_ns >= fetched_ns
+        and each.end_ns - each.begin_ns >= timeout_ns - SLEEP_NS
+        for each in incidents.silences
+    )
+    return silent or any(
+        acked_ns <= each.died_ns and (each.kept_ns is None or each.kept_ns < acked_ns)
+        for each in incidents.restarts
+    )
 
 
 def _count(sql: Session, statement: str) -> int:

@@ -8,18 +8,25 @@ Classes are given by positive evidence, in this order; none is a remainder.
     pending        Redis holds it in a list, waiting or delayed
     stranded       Redis holds it in an ack set alone, of a worker that is dead, or that lived on
     lost           Redis holds its body and no list holds its id; or the application skipped it;
-                   or it was enqueued, is gone, and Redis evicted keys or died meanwhile
+                   or it was in Redis, is gone, and after it was written there Redis died without
+                   having kept it, or evicted keys; or its last attempt failed and was
+                   acknowledged, no retry is known, and Redis could not be reached just then
     unexplained    none of these
+
+*Written* is the last instant at which it is known to have been put into Redis: its last enqueue,
+what was given back, or the failure whose retry followed; of a job that nobody recorded, the answer
+that accepted it.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-from perfkit.frames import Session
-from perfkit.store import TrialFacts
+from perfkit.frames import Incidents, incidents_of
+from perfkit.store import StoredRun
 
-__all__ = ["DUPLICATED", "EVIDENCE", "evidence_parameters"]
+__all__ = ["DUPLICATED", "evidence"]
 
 _RECORDED: Final = """
     select job_id,
@@ -28,33 +35,69 @@ _RECORDED: Final = """
            bool_or(outcome = 'dead' and acked_ns is not null) as buried,
            bool_or(outcome = 'skipped' and acked_ns is not null) as skipped,
            bool_or(started_ns is not null) as started,
-           min(enqueued_ns) as enqueued_ns
+           min(enqueued_ns) as enqueued_ns,
+           max(finished_ns) filter (outcome = 'failed' and acked_ns is not null) as failed_ns,
+           max(attempt) filter (outcome = 'failed' and acked_ns is not null) = max(attempt)
+               as retry_unseen,
+           list_max([max(enqueued_ns), max(requeued_ns), max(finished_ns) filter (
+               outcome = 'failed' and acked_ns is not null)]) as rewritten_ns
     from jobs group by job_id
 """
 
 _LEFT: Final = """
-    select job_id,
+    select l.job_id,
            bool_or(place = 'dead') as in_dead,
            bool_or(place in ('list', 'delayed')) as in_list,
            bool_or(place = 'acks') as in_acks,
            bool_or(place = 'acks' and owner_alive) as in_living,
            bool_or(place = 'acks' and not owner_alive) as in_orphaned,
+           bool_or(place = 'acks' and owner_alive and l.redis_message_id not in (
+               select redis_message_id from jobs)) as put_aside,
+           bool_or(place = 'acks' and owner_alive and (l.queue, l.owner) in (
+               select (queue, owner) from leftovers
+               where place = 'acks' and job_id = redis_message_id)) as spoilt,
            bool_or(place = 'nowhere') as in_none
-    from leftovers group by job_id
+    from leftovers l group by l.job_id
 """
 
-EVIDENCE: Final = f"""
+# A retry is enqueued right after the failure; a client gives up within seconds.
+_RETRY_NS: Final = 10_000_000_000
+_UNRETRIED: Final = "its retry could not be enqueued, and the failure was acknowledged"
+
+
+def evidence(run: StoredRun, trial: int) -> str:
+    """Common table expressions of one trial: ``evidence``, and ``classed`` with the class of each.
+
+    ``class`` is "class" or "class: mechanism"; null where a request was not accepted.
+    """
+    found = incidents_of(run, trial)
+    return f"""
+    {_incidents(found)},
     recorded as ({_RECORDED}),
     held as ({_LEFT}),
-    evidence as (
+    joined as (
         select q.*, r.* exclude (job_id), h.* exclude (job_id),
                r.job_id is not null or h.job_id is not null as known,
                coalesce(q.status between 200 and 299, false) as accepted,
                q.sent_ns is null as dropped,
-               q.sent_ns is not null and q.status is null as errored
+               q.sent_ns is not null and q.status is null as errored,
+               coalesce(r.rewritten_ns, q.done_ns) as written_ns
         from requests q
         left join recorded r on r.job_id = q.job_id
         left join held h on h.job_id = q.job_id
+    ), evidence as (
+        select *,
+               (select min(how) from restarts where written_ns <= died_ns
+                and coalesce(written_ns > kept_ns, true)) as died_with,
+               exists (select 1 from evictions where at_ns >= written_ns) as evicted,
+               exists (select 1 from outages where failed_ns between begin_ns and end_ns
+                       and not slow) as retry_shut_out,
+               exists (select 1 from outages where failed_ns between begin_ns - {_RETRY_NS}
+                       and end_ns) as retry_kept_out,
+               exists (select 1 from outages where end_ns >= written_ns) as cut_off,
+               exists (select 1 from restarts where died_ns >= sent_ns)
+               or exists (select 1 from evictions where at_ns >= sent_ns) as forgotten
+        from joined
     ), classed as (
         select *, case
             when not accepted then null
@@ -62,18 +105,24 @@ EVIDENCE: Final = f"""
             when finished then 'done_unacked'
             when buried or in_dead then 'dead'
             when in_list then 'pending'
+            when spoilt then 'stranded: fetched together with a message that cannot be decoded'
             when in_orphaned then 'stranded: held by a worker that is dead'
+            when put_aside and cut_off
+                then 'stranded: put aside by a worker that then lost its connection'
             when in_living then 'stranded: held by a worker that lived'
             when in_acks then 'stranded: held by a worker that is not known'
+            when in_none and evicted then 'lost: Redis evicted the list that held its id'
             when in_none then 'lost: no list holds its id'
             when skipped then 'lost: skipped by the application'
-            when enqueued_ns is not null and $evicted then 'lost: evicted by Redis'
-            when enqueued_ns < $redis_died_ns then 'lost: Redis died after it was enqueued'
+            when retry_unseen and retry_shut_out then 'lost: {_UNRETRIED}'
+            when died_with is not null then 'lost: ' || died_with
+            when evicted then 'lost: evicted by Redis'
+            when retry_unseen and retry_kept_out then 'lost: {_UNRETRIED}'
             else 'unexplained' end as class
         from evidence
     )
 """
-"""Common table expressions of one trial; their parameters come from `evidence_parameters`."""
+
 
 DUPLICATED: Final = """
     select job_id from jobs group by job_id, attempt
@@ -82,11 +131,30 @@ DUPLICATED: Final = """
 """Jobs of which one attempt started, or finished, more than once; a retry is none."""
 
 
-def evidence_parameters(sql: Session, facts: TrialFacts) -> dict[str, Any]:
-    """The named parameters that `EVIDENCE` needs: whether keys were evicted, when Redis died."""
-    evicted = sql.rows(
-        "select coalesce(max(value) - min(value) > 0, false) from samples"
-        " where metric = 'redis.evicted'"
-    )[0][0]
-    died = [death.at_ns for death in facts.deaths if facts.role(death.name) == "redis"]
-    return {"evicted": bool(evicted), "redis_died_ns": max(died, default=None)}
+def _incidents(found: Incidents) -> str:
+    restarts = [
+        (str(each.died_ns), "null" if each.kept_ns is None else str(each.kept_ns), _text(each.how))
+        for each in found.restarts
+    ]
+    outages = [(str(begin), str(end), str(slow).lower()) for begin, end, slow in found.outages]
+    evictions = [(str(at_ns),) for at_ns in found.evictions]
+    return ",\n    ".join(
+        (
+            _table("restarts", {"died_ns": "bigint", "kept_ns": "bigint", "how": "text"}, restarts),
+            _table(
+                "outages", {"begin_ns": "bigint", "end_ns": "bigint", "slow": "boolean"}, outages
+            ),
+            _table("evictions", {"at_ns": "bigint"}, evictions),
+        )
+    )
+
+
+def _table(name: str, columns: dict[str, str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of literals, which may have no rows."""
+    empty = ", ".join(f"null::{kind} as {column}" for column, kind in columns.items())
+    values = "".join(f" union all select {', '.join(row)}" for row in rows)
+    return f"{name} as (select * from (select {empty} where false){values})"
+
+
+def _text(words: str) -> str:
+    return "'" + words.replace("'", "''") + "'"

@@ -27,6 +27,7 @@ from time import monotonic_ns
 from typing import Any, Final, cast
 
 from perfkit.load.arrivals import Segment, Think
+from perfkit.load.opening import lead_ns
 from perfkit.load.spec import JobShare, LoadSpec
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -101,7 +102,7 @@ def run_load(port: int, seconds: float, **load: Any) -> Row:
             assert client.stdin is not None
             assert client.stdout is not None
             client.stdout.readline()
-            client.stdin.write(b"%d\n" % (monotonic_ns() + SECOND))
+            client.stdin.write(b"%d\n" % (monotonic_ns() + lead_ns(spec)))
             client.stdin.flush()
             while b"finished" not in client.stdout.readline():
                 pass
@@ -121,22 +122,44 @@ def run_load(port: int, seconds: float, **load: Any) -> Row:
 def cases(port: int, seconds: float) -> dict[str, Callable[[], Row]]:
     """Name and measurement."""
     think = Think("uniform", SECOND, 3 * SECOND)
+    long = Think("uniform", 10 * SECOND, 30 * SECOND)
     whole = round(seconds * SECOND)
 
-    def users(count: int, **more: Any) -> Callable[[], Row]:
-        return lambda: run_load(port, seconds, model="closed", users=count, **more)
+    def level(value: float, ramp_ns: int = 0) -> tuple[Segment, ...]:
+        return Segment(ramp_ns, 0.0, value), Segment(60 * SECOND + whole, value, value)
 
-    def rate(per_s: float) -> Callable[[], Row]:
-        segments = (Segment(whole, per_s, per_s),)
+    def spike(low: float, high: float) -> tuple[Segment, ...]:
+        """A third each: before, a jump up, and a ramp down again."""
+        third = whole // 3
+        return (
+            Segment(third, low, low),
+            Segment(third, high, high),
+            Segment(third, high, low),
+        )
+
+    def users(segments: tuple[Segment, ...], **more: Any) -> Callable[[], Row]:
+        load_s = more.pop("seconds", seconds)
+        return lambda: run_load(port, load_s, model="closed", segments=segments, **more)
+
+    def rate(segments: tuple[Segment, ...]) -> Callable[[], Row]:
         return lambda: run_load(port, seconds, model="open", segments=segments, arrivals="poisson")
 
     return {
         # The ramp is as long as the mean think time, so that the users do not come in step.
-        "1000 users, think 1-3 s": users(1000, think=think, ramp_ns=2 * SECOND),
-        "open, 500/s": rate(500),
-        "open, 2000/s": rate(2000),
-        "back to back, 64 connections": users(64),
-        "back to back, 1000 connections": users(1000),
+        "1000 users, think 1-3 s": users(level(1000, 2 * SECOND), think=think),
+        "spike 100 to 1000 users": users(spike(100, 1000), think=think),
+        "10,000 users, think 10-30 s": users(
+            level(10_000, 10 * SECOND),
+            think=long,
+            connections=10_000,
+            idle_limit_ns=60 * SECOND,
+            seconds=max(seconds, 20.0),
+        ),
+        "open, 500/s": rate(level(500)),
+        "open, 2000/s": rate(level(2000)),
+        "open, spike 200 to 2000/s": rate(spike(200, 2000)),
+        "back to back, 64 connections": users(level(64)),
+        "back to back, 1000 connections": users(level(1000)),
     }
 
 

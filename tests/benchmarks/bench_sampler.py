@@ -8,7 +8,6 @@ Prints CPU and wall time per tick, per probe and in all, and the share of a core
 from __future__ import annotations
 
 import json
-import secrets
 import statistics
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import dramatiq
-import redis
 from dramatiq.brokers.redis import RedisBroker
 
 from perfkit.clock import SystemClock
@@ -32,9 +30,9 @@ from perfkit.telemetry import (
     RedisProbe,
     Sampler,
     SampleSink,
+    SlowLogProbe,
 )
-from tests.conftest import free_port, server_binary
-from tests.waiting import wait_until
+from tests.conftest import private_redis
 
 _QUEUES = ("payments", "notifications", "webhooks")
 _PROCESSES = 8
@@ -76,41 +74,24 @@ def _fill(url: str) -> None:
 
 def measure(ticks: int) -> dict[str, float]:
     """CPU µs and median wall µs per tick for each probe and for the whole."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        password, port = secrets.token_hex(8), free_port()
-        config = folder / "redis.conf"
-        config.write_text(f'port {port}\nrequirepass {password}\nsave ""\ndir {folder}\n')
-        config.chmod(0o600)
-        url = f"redis://:{password}@127.0.0.1:{port}/0"
+    with tempfile.TemporaryDirectory() as folder, private_redis() as server:
         children = [
-            subprocess.Popen([server_binary(), str(config)], stdout=subprocess.DEVNULL),
-            *(
-                subprocess.Popen([sys.executable, "-c", _IDLE], stdout=subprocess.PIPE)
-                for _ in range(_PROCESSES - 1)
-            ),
+            subprocess.Popen([sys.executable, "-c", _IDLE], stdout=subprocess.PIPE)
+            for _ in range(_PROCESSES - 1)
         ]
         try:
-            wait_until(lambda: _answers(url), 10, "Redis answers")
-            for child in children[1:]:
+            for child in children:
                 assert child.stdout is not None
                 child.stdout.readline()
-            _fill(url)
-            return _measure_all(url, folder, [child.pid for child in children], ticks)
+            _fill(server.url)
+            pids = [server.pid, *(child.pid for child in children)]
+            return _measure_all(server.url, Path(folder), pids, ticks)
         finally:
             for child in children:
                 child.kill()
                 child.wait()
                 if child.stdout is not None:
                     child.stdout.close()
-
-
-def _answers(url: str) -> bool:
-    with redis.Redis.from_url(url) as client:
-        try:
-            return bool(client.ping())
-        except redis.ConnectionError:
-            return False
 
 
 def _measure_all(url: str, folder: Path, pids: list[int], ticks: int) -> dict[str, float]:
@@ -122,6 +103,7 @@ def _measure_all(url: str, folder: Path, pids: list[int], ticks: int) -> dict[st
         HostProbe(),
         RedisProbe(url),
         QueueProbe(url, _QUEUES),
+        SlowLogProbe(url),
     ]
     figures: dict[str, float] = {}
     for probe in probes:

@@ -9,23 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.cli import main
-
 Tell = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
-    """Run the command line in this process; returns exit code, stdout, stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return int(caught.value.code or 0), out, err
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -50,6 +34,12 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
         (["run", "smoke", "--redis", "nonsense"], ["redis://"]),
         (["run", "smoke", "--redis-server", "/bin/true"], ["not a Redis or Valkey server"]),
         (["run", "smoke", "--redis-server", "/no/such"], ["no such file"]),
+        (["run", "smoke", "--fault", "kill worker"], ["ACTION TARGET at TIME"]),
+        (["run", "smoke", "--fault", "kil worker at 1s"], ["did you mean 'kill'"]),
+        (["run", "smoke", "--fault", "kill worker at 900s"], ["outside the load"]),
+        (["run", "smoke", "--fault", "kill supervisor at 1s"], ["there is no master"]),
+        (["run", "smoke", "--fault", "fill redis at 1s"], ["memory limit", "redis.maxmemory"]),
+        (["sweep", "smoke", "--fault", "stop worker at 1s"], ["how long stop lasts"]),
     ],
 )
 def test_a_mistake_is_named_with_its_mend(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from perfkit.frames import STAGES
+from perfkit.records import SCHEMA_VERSION
 from perfkit.verdict import Accounting, Counter
 
 QUEUES = ("payments", "notifications", "webhooks")
@@ -272,9 +273,14 @@ class Result:
     n: int = 500
     holds: bool = True
     margin: float = 0.16
-    note: str = ""
+    note: str = "observed, not inferred"
     trial: int = 0
     label: str = "workers=1"
+    claimed: str | None = None
+    applicable: bool = True
+    over: str = "window"
+    limit_high: float | None = None
+    unit: str = "duration"
 
 
 def accounting(trial: int | None = None, **changed: Any) -> Accounting:
@@ -321,7 +327,7 @@ def headline() -> Headline:
 def manifest() -> dict[str, Any]:
     """A manifest as a run seals it."""
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "perfkit_version": "0.1.0",
         "run_id": "20261124-041500-ab12",
         "name": "first",

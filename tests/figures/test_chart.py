@@ -16,6 +16,7 @@ from perfkit.figures import (
     Axis,
     Bars,
     Chart,
+    Instant,
     Line,
     Note,
     Panel,
@@ -45,6 +46,7 @@ def line(count: int = 30, name: str = "done", colour: str = "green") -> Line:
 
 EVERYTHING = [
     one(line(), Span(start=2, end=9, label="measured window"), Rule(y=5, label="offered")),
+    one(line(), Instant(x=4, label="1→2", colour="vermilion", row=1), Instant(x=5, label="")),
     one(Points(name="p", x=(1.0, 2.0), y=(3.0, None), colour="blue")),
     one(line(), Note(x=29, y=29, text="12 % never finished", left=True)),
     one(

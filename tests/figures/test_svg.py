@@ -29,7 +29,7 @@ z
 
 def test_compacting_keeps_what_is_drawn() -> None:
     made = compact(MATPLOTLIB)
-    assert '<path d="M0.12 1L3 4z" style="fill:#ffffff;stroke:#123456"/>' in made
+    assert '<path d="M0.1 1L3 4z" style="fill:#ffffff;stroke:#123456"/>' in made
     assert "#ffffff a  b</text>" in made
     assert made.count("<g") == made.count("</g>") == 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
@@ -43,40 +42,6 @@ def test_a_partial_or_simulated_run_says_so_on_the_first_screen() -> None:
     page = figures.first_screen(VERDICT, HEADLINE, TRIALS, manifest, examples.facts).html
     assert "PARTIAL: killed" in page
     assert "simulated example data, not a measurement" in page
-
-
-def test_missed_thresholds_come_first() -> None:
-    results: Any = [
-        examples.Result(),
-        examples.Result(holds=False, observed=6e8, margin=-0.2, trial=1),
-        examples.Result(holds=False, note="the trial was cut short: not judged"),
-    ]
-    page = figures.thresholds(results, {0: "first", 1: "second"}).html
-    assert page.index("missed") < page.index("not judged") < page.index("holds")
-    assert "<td class=num>600 ms</td>" in page
-    assert "<tr class=bad><td>missed</td><td>second</td>" in page
-
-
-def test_a_target_without_a_value_is_not_called_missed() -> None:
-    results: Any = [
-        examples.Result(
-            holds=False, observed=math.nan, margin=math.nan, n=0, note="there was nothing"
-        )
-    ]
-    page = figures.thresholds(results, {0: "first"}).html
-    assert "<tr class=unsure><td>not observed</td>" in page
-    assert "missed" not in page
-
-
-def test_an_infinite_margin_is_a_sign_and_no_percentage() -> None:
-    results: Any = [examples.Result(holds=False, observed=math.inf, margin=-math.inf)]
-    page = figures.thresholds(results, {0: "first"}).html
-    assert "<td class=num>-∞</td>" in page
-    assert "inf" not in page.replace("inferred", "")
-
-
-def test_no_thresholds_is_a_sentence() -> None:
-    assert "No thresholds were set" in figures.thresholds([], {}).html
 
 
 def test_a_state_hides_no_verdict() -> None:
@@ -172,6 +137,12 @@ def test_the_environment_and_the_command_are_there() -> None:
     assert "Seeds: 1. Trials planned: 3." in again
 
 
+def test_the_command_leaves_out_what_let_a_notebook_watch_it() -> None:
+    watched = ["perfkit", "run", "smoke", "--json", "--progress", "json", "--while-stdin"]
+    page = figures.reproduce(examples.manifest() | {"command": [*watched, "--set", "a=1"]}).html
+    assert ">perfkit run smoke --set a=1</code>" in page
+
+
 def test_settings_have_a_row_for_each_pool() -> None:
     settings = {
         "pools": [{"name": "a", "workers": 2, "threads": 8, "prefetch": 16}, {"name": "b"}],
@@ -199,6 +170,17 @@ def test_each_trial_says_which_redis_it_had() -> None:
     assert "hz" not in page
 
 
+def test_what_a_server_could_not_do_is_said_once() -> None:
+    def facts(trial: int) -> dict[str, Any]:
+        redis = {"profile": "lru-4gb", "per_queue": trial == 0, "warnings": ["<fewer> clients"]}
+        return {"settings": {"pools": [{"name": "worker"}]}, "stack": {"redis": redis}}
+
+    block = figures.settings(TRIALS, facts)
+    assert block.html.count("Note: &lt;fewer&gt; clients.") == 1
+    assert block.plain.count("Note: <fewer> clients.") == 1
+    assert block.html.count("lru-4gb, one for each queue") == 1
+
+
 def _hostile_blocks() -> list[Block]:
     manifest = examples.manifest()
     manifest["command"] = [HOSTILE]
@@ -210,13 +192,13 @@ def _hostile_blocks() -> list[Block]:
     verdict: Any = examples.Verdict("FAIL", (HOSTILE,) * 5, VERDICT.trials)
     headline: Any = examples.Headline(HOSTILE, (HOSTILE,) * 3)
     results: Any = [
-        examples.Result(queue=HOSTILE, label=HOSTILE, note=HOSTILE, trial=i) for i in range(2)
+        examples.Result(queue=HOSTILE, claimed=HOSTILE, note=HOSTILE, trial=i) for i in range(2)
     ]
     ids: dict[str, Any] = {HOSTILE: (HOSTILE,)}
     counters = (Counter(HOSTILE, 1, 2, False),)
     return [
         figures.first_screen(verdict, headline, named, manifest, examples.facts),
-        figures.thresholds(results, {0: HOSTILE, 1: HOSTILE}),
+        figures.scoreboard(results, {0: HOSTILE, 1: HOSTILE}),
         figures.accounting(named, broken({"ids": ids, "counters": counters})),
         figures.trials(named),
         figures.percentiles(examples.percentiles().assign(queue=HOSTILE), {0: HOSTILE}),

@@ -25,6 +25,10 @@ def stack_settings(**changes: Any) -> StackSettings:
         "restart": False,
         "ingest_processes": 1,
         "ingest_enqueue": "inline",
+        "gateway_timeout_ns": 30_000_000_000,
+        "breaker": False,
+        "breaker_failures": 5,
+        "breaker_reset_ns": 5_000_000_000,
         **changes,
     }
     return StackSettings(**values)

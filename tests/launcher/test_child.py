@@ -88,6 +88,36 @@ def test_one_that_is_deaf_to_term_is_killed(started: Start) -> None:
     assert child.state is State.ENDED
 
 
+def test_it_is_told_to_stop_once_however_often_it_is_asked(started: Start) -> None:
+    code = (
+        "import signal\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('told', flush=True))\n"
+        "print('deaf', flush=True)\n"
+        "while True: signal.pause()"
+    )
+    child = started(code)
+    wait_until(said(child, "deaf"), 5, "it is deaf")
+    child.begin_stop()
+    wait_until(said(child, "told"), 5, "it has heard")
+    told_ns = child.stop_ns
+    child.stop(0.2)  # asks again, and has patience
+    assert child.last_lines() == ["deaf", "told"]
+    assert child.stop_ns == told_ns
+
+
+def test_its_instants_follow_one_another(started: Start) -> None:
+    child = started(WAIT)
+    assert (child.ready_ns, child.stop_ns, child.ended_ns) == (None, None, None)
+    assert not child.look_ready(lambda: False)
+    assert child.look_ready(lambda: True)
+    assert child.state is State.READY
+    assert child.look_ready(lambda: False)  # once and for all
+    child.stop(5)
+    instants = [child.started_ns, child.ready_ns, child.stop_ns, child.ended_ns]
+    assert instants == sorted(filter(None, instants))
+    assert child.over
+
+
 def test_a_hurry_ends_the_patience(started: Start) -> None:
     child = started(DEAF + "while True: signal.pause()")
     wait_until(said(child, "deaf"), 5, "it is deaf")

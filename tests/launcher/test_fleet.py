@@ -57,17 +57,9 @@ def test_a_worker_that_dies_is_recorded_with_time_and_status(
     )
     assert before_ns <= death.at_ns <= time.monotonic_ns()
     assert str(death) == "worker-1 was killed by SIGKILL"
-    fleet.check()  # one worker of several: a result, not an error
+    fleet.check()
     assert [child.name for child in fleet.leased()] == ["worker-2"]
     assert fleet.processes()["worker-1"] == Process(first.pid, "worker", "worker")
-
-
-def test_without_any_worker_left_nothing_can_go_on(fleet: Fleet, python: MakeSpec) -> None:
-    child = fleet.begin(python(PAUSE, "worker-1"))
-    os.kill(child.pid, signal.SIGKILL)
-    wait_until(fleet.deaths, 5, "the death is recorded")
-    with pytest.raises(ChildDied, match="no worker is left"):
-        fleet.check()
 
 
 @pytest.mark.parametrize("role", ["redis", "gateway", "ingest"])
@@ -122,6 +114,21 @@ def test_a_replacement_that_cannot_be_started_is_told_by_the_check(
         return False
 
     wait_until(told, 5, "the failure is told")
+
+
+def test_nobody_is_replaced_who_need_not_be(fleet: Fleet, python: MakeSpec) -> None:
+    asked: list[str] = []
+
+    def none_needed(died: ChildSpec) -> None:
+        asked.append(died.name)
+
+    fleet.replace_with(none_needed)
+    child = fleet.begin(python(PAUSE, "worker-1"))
+    os.kill(child.pid, signal.SIGKILL)
+    wait_until(lambda: asked, 5, "it is asked for a replacement")
+    fleet.stop("worker", grace_s=5)
+    assert asked == ["worker-1"]
+    assert list(fleet.processes()) == ["worker-1"]
 
 
 def test_those_that_are_stopped_are_no_deaths_and_not_replaced(

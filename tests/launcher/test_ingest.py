@@ -22,6 +22,14 @@ def test_every_ingest_process_inherits_the_one_socket(stack_spec: MakeStack) -> 
         assert child.pass_fds == (9, 7)
 
 
+def test_brokers_of_queues_are_recorded_too(stack_spec: MakeStack) -> None:
+    (child,) = ingest_children(stack_spec(redis_per_queue=True), {}, 9, 7, ())
+    attach = child.argv[: child.argv.index("--")]
+    assert attach[attach.index("--brokers") + 1] == "workers.broker:brokers"
+    (child,) = ingest_children(stack_spec(), {}, 9, 7, ())
+    assert "--brokers" not in child.argv
+
+
 def test_without_the_recorder_it_is_plain_uvicorn(stack_spec: MakeStack) -> None:
     (child,) = ingest_children(stack_spec(recorder=False), {}, 9, 7, ())
     assert child.argv[2:5] == ("-m", "uvicorn", "workers.ingest:app")
@@ -34,7 +42,8 @@ def test_a_system_without_ingest_has_none(stack_spec: MakeStack) -> None:
 def test_the_gateway_does_not_learn_the_password_of_redis(stack_spec: MakeStack) -> None:
     spec = stack_spec()
     spec.directory.mkdir()
-    child = gateway_child(spec, {"REDIS_URL": "redis://:hunter2@h/0", "A": "b"}, 8081)
+    urls = {"REDIS_URL": "redis://:hunter2@h/0", "REDIS_URLS": '{"q": "redis://:hunter2@h/0"}'}
+    child = gateway_child(spec, {**urls, "A": "b"}, 8081)
     assert child.env == {"A": "b"}
     config = Path(child.argv[child.argv.index("--config") + 1])
     assert json.loads(config.read_text()) == GATEWAY

@@ -36,6 +36,10 @@ class Driver:
         self.ports: list[int] = said["ports"]
         self.processes: set[Identity] = identities(said["all"])
 
+    def says(self, word: str) -> None:
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline().decode().strip() == word
+
     @property
     def keeper(self) -> int:
         (pid,) = {pid for pid, _ in self.processes} - set(self.pids.values())
@@ -89,6 +93,51 @@ def test_killed_everything_follows_it(tmp_path: Path) -> None:
         one.assert_all_is_gone()
         (lease,) = leases(tmp_path / "leases")
         assert lease.stale
+
+
+@pytest.mark.parametrize("mode", ["more", "fewer"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_ended_in_the_middle_of_scaling_everything_follows_it(
+    tmp_path: Path, mode: str, number: signal.Signals
+) -> None:
+    with driver(tmp_path, mode) as one:
+        one.says(mode)
+        assert workers_of(tmp_path)
+        one.process.send_signal(number)
+        one.assert_all_is_gone()
+        # Also those that it had no time to tell of.
+        wait_until(lambda: not workers_of(tmp_path), 5, "no worker is left")
+
+
+def workers_of(folder: Path) -> list[int]:
+    """Living processes whose command line names the folder, the driver apart."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in command and b"perfkit.recorder.worker" in command:
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_killed_every_server_follows_it_where_each_queue_has_its_own(tmp_path: Path) -> None:
+    with driver(tmp_path, "apart") as one:
+        assert {"redis-payments", "redis-webhooks"} <= set(one.pids)
+        assert len(list(tmp_path.glob("perfkit-*/redis.conf"))) == 2
+        one.process.kill()
+        one.assert_all_is_gone()
+
+
+def test_killed_with_its_keeper_every_server_is_swept(tmp_path: Path) -> None:
+    with driver(tmp_path, "apart") as one:
+        one.process.send_signal(signal.SIGSTOP)
+        os.kill(one.keeper, signal.SIGKILL)
+        one.process.kill()
+        one.process.wait()
+        assert len(sweep(tmp_path / "leases")) == 1
+        one.assert_all_is_gone()
 
 
 def test_killed_even_a_stopped_worker_follows_it(tmp_path: Path) -> None:

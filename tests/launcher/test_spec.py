@@ -40,6 +40,20 @@ def test_children_get_the_addresses_last_and_find_perfkit(
     assert environment["PYTHONPATH"] == f"{checkout()}:/theirs"
 
 
+def test_several_servers_are_never_taken_from_our_own_environment(
+    stack_spec: MakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URLS", '{"payments": "redis://elsewhere"}')
+    assert "REDIS_URLS" not in stack_spec().environment("redis://right", None)
+
+
+def test_the_brokers_of_queues_are_the_samples_or_as_named(stack_spec: MakeStack) -> None:
+    assert stack_spec().brokers_of_queues is None
+    assert stack_spec(redis_per_queue=True).brokers_of_queues == "workers.broker:brokers"
+    theirs = stack_spec(broker="shop:broker", brokers="shop:all", redis_per_queue=True)
+    assert theirs.brokers_of_queues == "shop:all"
+
+
 def test_variables_that_tune_the_result_are_named(
     stack_spec: MakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,20 @@ def test_the_shared_pool_serves_all_queues(stack_spec: MakeStack) -> None:
     assert "--no-recorder" in child.argv
 
 
+def test_workers_know_the_redis_of_their_queue_and_no_other(stack_spec: MakeStack) -> None:
+    pools = (POOLS[0], PoolSettings(name="m", queues=("mail",), workers=1, threads=1, prefetch=2))
+    urls = {"payments": "redis://one", "mail": "redis://two"}
+    environment = {"REDIS_URL": "redis://one", "A": "b"}
+    spec = stack_spec(stack_settings(pools=pools))
+    workers = Workers(spec, environment, 7, (), urls)
+    pay, mail = workers.children()
+    assert pay.env == {"REDIS_URL": "redis://one", "A": "b"}
+    assert mail.env == {"REDIS_URL": "redis://two", "A": "b"}
+    assert workers.replacement(mail).env == mail.env
+    alone = Workers(spec, environment, 7, (), {"": "redis://one"})
+    assert {child.env["REDIS_URL"] for child in alone.children()} == {"redis://one"}
+
+
 def test_a_replacement_has_a_number_of_its_own(stack_spec: MakeStack) -> None:
     workers = Workers(stack_spec(stack_settings(pools=POOLS)), {}, 7, ())
     children = list(workers.children())

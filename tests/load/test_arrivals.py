@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,26 +18,33 @@ from perfkit.load.arrivals import (
     poisson,
     schedule,
     think_ns,
-    user_starts,
+    user_spells,
 )
+from tests.load.specs import present
 
 S = 1_000_000_000
 
 rates = st.one_of(st.just(0.0), st.integers(1, 400).map(float), st.floats(0.1, 400))
 segments = st.builds(Segment, st.integers(0, 5 * S), rates, rates)
-plans = st.lists(segments, min_size=1, max_size=4)
+jumps = st.lists(segments, min_size=1, max_size=8)
+turns = st.lists(st.tuples(st.integers(0, 5 * S), rates), min_size=2, max_size=8).map(
+    lambda places: [Segment(end[0], begin[1], end[1]) for begin, end in pairwise(places)]
+)
+plans = st.one_of(jumps, turns)
+"""Many stretches one after the other, up, down, from 0 and to 0, with jumps between and without."""
 
 
-def cumulative(plan: list[Segment], t_ns: int) -> float:
+def cumulative(plan: list[Segment], t_ns: int) -> Fraction:
     """Events expected before ``t_ns``: the area under the rate, trapezoid by trapezoid."""
-    area = 0.0
+    area = Fraction(0)
     begin = 0
     for part in plan:
         if t_ns <= begin or part.duration_ns == 0:
             continue
         inside = min(t_ns - begin, part.duration_ns)
-        rate_there = part.rate_start + (part.rate_end - part.rate_start) * inside / part.duration_ns
-        area += (part.rate_start + rate_there) / 2 * inside / S
+        first, last = Fraction(str(part.level_start)), Fraction(str(part.level_end))
+        rate_there = first + (last - first) * inside / part.duration_ns
+        area += (first + rate_there) / 2 * inside / S
         begin += part.duration_ns
     return area
 
@@ -47,21 +55,13 @@ def test_the_nth_arrival_is_where_the_area_under_the_rate_reaches_n(plan: list[S
     offsets = constant(plan)
     for n in range(0, len(offsets), max(1, len(offsets) // 15)):
         # Compared as areas: where the rate is near 0, the area barely knows the time.
-        assert cumulative(plan, int(offsets[n])) == pytest.approx(n, abs=1e-4)
+        assert abs(cumulative(plan, int(offsets[n])) - n) < 1e-6
 
 
 @settings(deadline=None, max_examples=60)
 @given(plans)
 def test_a_schedule_has_exactly_the_expected_count(plan: list[Segment]) -> None:
-    exact = sum(
-        (
-            (Fraction(str(part.rate_start)) + Fraction(str(part.rate_end)))
-            / 2
-            * Fraction(part.duration_ns, S)
-            for part in plan
-        ),
-        Fraction(0),
-    )
+    exact = cumulative(plan, sum(part.duration_ns for part in plan))
     assert len(constant(plan)) == math.ceil(exact)
 
 
@@ -78,12 +78,22 @@ def test_offsets_are_sorted_int64_inside_the_load(
         assert offsets[-1] < sum(part.duration_ns for part in plan)
 
 
-@settings(deadline=None, max_examples=30)
-@given(plans, st.integers(1, 7))
-def test_shards_in_strides_make_the_whole_schedule(plan: list[Segment], shards: int) -> None:
-    whole = poisson(plan, 5)
-    parts = [whole[shard::shards] for shard in range(shards)]
-    assert np.array_equal(np.sort(np.concatenate(parts)), whole)
+@pytest.mark.parametrize(
+    ("plan", "counts"),
+    [
+        ([(2, 0, 100), (3, 100, 100), (2, 100, 0)], [100, 300, 100]),
+        ([(1, 50, 50), (1, 2000, 2000), (1, 50, 50)], [50, 2000, 50]),  # a spike in two jumps
+        ([(1, 100, 100), (1, 0, 0), (1, 100, 100)], [100, 0, 100]),
+        ([(2, 10, 0), (2, 0, 10)], [10, 10]),
+        ([(1, n, n) for n in range(100, 1001, 100)], list(range(100, 1001, 100))),
+    ],
+)
+def test_each_segment_gets_what_its_rate_asks_for(
+    plan: list[tuple[int, float, float]], counts: list[int]
+) -> None:
+    offsets = constant([Segment(seconds * S, low, high) for seconds, low, high in plan])
+    edges = np.cumsum([0, *(part[0] for part in plan)]) * S
+    assert np.histogram(offsets, edges)[0].tolist() == counts
 
 
 @pytest.mark.parametrize(
@@ -165,10 +175,48 @@ def test_no_segments_make_no_arrivals() -> None:
     assert len(constant([])) == len(poisson([], 1)) == 0
 
 
-def test_users_start_evenly_over_the_ramp() -> None:
-    assert user_starts(4, 8 * S).tolist() == [0, 2 * S, 4 * S, 6 * S]
-    assert user_starts(3, 0).tolist() == [0, 0, 0]
-    assert len(user_starts(0, S)) == 0
+@given(st.integers(1, 3000), st.integers(1, 100 * S))
+def test_users_come_evenly_over_a_ramp_and_stay(users: int, ramp_ns: int) -> None:
+    found = user_spells([Segment(ramp_ns, 0.0, users), Segment(S, users, users)])
+    assert found == [[(user * ramp_ns // users, ramp_ns + S)] for user in range(users)]
+
+
+def test_users_without_a_ramp_come_at_once() -> None:
+    assert user_spells([Segment(S, 3.0, 3.0)]) == [[(0, S)]] * 3
+    assert user_spells([Segment(0, 0.0, 3.0), Segment(S, 3.0, 3.0)]) == [[(0, S)]] * 3
+    assert user_spells([Segment(S, 0.0, 0.0)]) == user_spells([]) == []
+
+
+def test_the_last_to_come_is_the_first_to_go() -> None:
+    valley = [Segment(4 * S, 4.0, 0.0), Segment(4 * S, 0.0, 4.0)]
+    assert user_spells(valley) == [
+        [(0, 8 * S)],  # at the bottom the level is above 0 until, and from, the same instant
+        [(0, 3 * S), (5 * S, 8 * S)],
+        [(0, 2 * S), (6 * S, 8 * S)],
+        [(0, 1 * S), (7 * S, 8 * S)],
+    ]
+
+
+few = st.one_of(st.integers(0, 6).map(float), st.sampled_from([0.5, 2.25, 3.75]))
+short_plans = st.lists(st.builds(Segment, st.integers(0, 12), few, few), max_size=6)
+
+
+@settings(deadline=None, max_examples=300)
+@given(short_plans)
+def test_a_user_is_there_while_the_population_is_above_its_number(plan: list[Segment]) -> None:
+    """Nanosecond by nanosecond."""
+    spells = user_spells(plan)
+    for t_ns in range(sum(part.duration_ns for part in plan)):
+        there = [
+            user
+            for user, own in enumerate(spells)
+            if any(on_ns <= t_ns < off_ns for on_ns, off_ns in own)
+        ]
+        assert there == list(range(present(plan, t_ns)))
+    for own in spells:
+        assert own, "there are as many users as the peak"
+        assert all(on_ns < off_ns for on_ns, off_ns in own)
+        assert all(left.off_ns < right.on_ns for left, right in pairwise(own))
 
 
 @given(st.integers(0, 1000), st.integers(0, 1000))
@@ -187,8 +235,8 @@ def test_a_constant_think_time_is_constant() -> None:
 
 
 @pytest.mark.parametrize("bad", [(-1, 1.0, 1.0), (1, -1.0, 1.0), (1, 1.0, math.nan)])
-def test_a_negative_rate_or_duration_is_refused(bad: tuple[int, float, float]) -> None:
-    with pytest.raises(ValueError, match=r"rate|last"):
+def test_a_negative_level_or_duration_is_refused(bad: tuple[int, float, float]) -> None:
+    with pytest.raises(ValueError, match=r"level|last"):
         Segment(*bad)
 
 

@@ -3,69 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
-from collections import Counter
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
-from perfkit.load.arrivals import Segment, Think
+from perfkit.load.arrivals import Segment
 from perfkit.load.demand import demand_of
-from perfkit.load.draws import job_id
-from perfkit.load.generator import Generator
-from perfkit.load.rows import finish, new_ledger, read_ledger, summarize
+from perfkit.load.rows import read_ledger, summarize
 from perfkit.load.spec import LoadSpec
-from perfkit.load.usage import Cost
+from perfkit.recorder.draws import job_id
 from tests.conftest import free_port
 from tests.load.conftest import Run
-from tests.load.servers import ACCEPTED, JobServer, playing, says, until
-from tests.load.specs import MS, S, read_requests, spec_for
+from tests.load.loads import Load, Rows
+from tests.load.servers import (
+    ACCEPTED,
+    JobServer,
+    playing,
+    read_request,
+    says,
+    until,
+)
+from tests.load.specs import MS, S, population, spec_for
 
-Rows = list[dict[str, Any]]
 RATE_200 = (Segment(S, 200.0, 200.0),)
-
-
-class Load:
-    """One load that is carried out, and its files."""
-
-    def __init__(self, spec: LoadSpec) -> None:
-        self.output = Path(spec.output)
-        self.ledger = new_ledger(spec)
-        self.generator = Generator(spec, self.ledger)
-        self.cost: Cost | None = None
-        self.task = asyncio.get_running_loop().create_task(self._run())
-
-    async def _run(self) -> None:
-        await self.generator.prepare()
-        self.cost = await self.generator.run()
-
-    async def rows(self) -> Rows:
-        """Wait for the end; the counts must balance, whatever the load was."""
-        await self.task
-        progress = self.generator.progress()
-        self.ledger.close()
-        finish(self.output, read_ledger(self.output), {})
-        rows = read_requests(self.output)
-        counts = self.counts
-        assert counts["planned"] == len(rows) == counts["sent"] + counts["dropped"]
-        assert counts["sent"] == counts["accepted"] + counts["refused"] + counts["errored"]
-        assert (progress.planned, progress.sent, progress.dropped, progress.in_flight) == (
-            counts["planned"],
-            counts["sent"],
-            counts["dropped"],
-            0,
-        )
-        for row in rows:
-            stamps = [row[f"{name}_ns"] for name in ("intended", "sent", "first_byte", "done")]
-            there = [stamp for stamp in stamps if stamp is not None]
-            assert there == sorted(there), "nothing is sent before it is due"
-        return rows
-
-    @property
-    def counts(self) -> dict[str, Any]:
-        counts: dict[str, Any] = json.loads((self.output / "generator.json").read_text())
-        return counts
 
 
 def test_an_open_load_sends_its_whole_schedule_with_the_keys_of_the_plan(
@@ -131,54 +95,33 @@ def test_draws_are_the_same_whatever_the_order_of_sending(tmp_path: Path) -> Non
     asyncio.run(check())
 
 
-def test_users_send_wait_think_and_send_again(run: Run, tmp_path: Path) -> None:
+def test_a_row_leaves_nothing_in_memory(tmp_path: Path) -> None:
+    """Without the collector, as in a load: 2,000 more rows may not cost 16 KiB."""
+
+    async def forever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await read_request(reader):
+            writer.write(ACCEPTED)
+
     async def check() -> None:
-        server = JobServer()
-        think = Think("uniform", 10 * MS, 30 * MS)
-        more = {"model": "closed", "users": 20, "think": think, "ramp_ns": 50 * MS}
-        async with server.listening() as url:
-            spec = spec_for(tmp_path, url, **more)
-            rows = await Load(spec).rows()
-        assert server.connections == 20, "each user has a connection of its own"
-        assert Counter(row["user"] for row in rows).keys() == set(range(20))
-        ends: dict[tuple[int, int], int] = {(r["user"], r["iteration"]): r["done_ns"] for r in rows}
-        for row in rows:
-            assert row["key"] == f"7/u{row['user']}/{row['iteration']}"
-            if row["iteration"]:
-                pause = row["intended_ns"] - ends[row["user"], row["iteration"] - 1]
-                assert 10 * MS <= pause <= 30 * MS
-        assert len(rows) > 60
-        assert [row["seq"] for row in rows] == list(range(len(rows)))
+        async with playing(forever) as port:
+            more = {"model": "closed", "segments": population(8), "load_ns": 60 * S}
+            load = Load(spec_for(tmp_path, f"http://127.0.0.1:{port}", **more))
+            await until(lambda: load.ledger.rows >= 500, 20, "the load has settled")
+            before = tracemalloc.get_traced_memory()[0]
+            await until(lambda: load.ledger.rows >= 2500, 20, "2,000 more rows are there")
+            grown = tracemalloc.get_traced_memory()[0] - before
+            load.generator.stop()
+            await load.rows()
+        assert grown < 16 * 1024
 
-    run(check())
-
-
-def test_users_may_share_few_connections(run: Run, tmp_path: Path) -> None:
-    async def check() -> None:
-        server = JobServer()
-        more = {"model": "closed", "users": 20, "connections": 2, "load_ns": S // 10}
-        async with server.listening() as url:
-            load = Load(spec_for(tmp_path, url, **more))
-            rows = await load.rows()
-        assert server.connections == 2
-        assert load.counts["blocked"] == sum(row["blocked_ns"] > 0 for row in rows) > 0
-        assert load.counts["errored"] == 0
-
-    run(check())
-
-
-def test_back_to_back_users_keep_every_connection_busy(run: Run, tmp_path: Path) -> None:
-    async def check() -> None:
-        server = JobServer()
-        async with server.listening() as url:
-            more = {"model": "closed", "users": 4, "load_ns": S // 10}
-            rows = await Load(spec_for(tmp_path, url, **more)).rows()
-        ends = {(row["user"], row["iteration"]): row["done_ns"] for row in rows}
-        again = [row for row in rows if row["iteration"]]
-        assert again
-        assert all(row["intended_ns"] == ends[row["user"], row["iteration"] - 1] for row in again)
-
-    run(check())
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        asyncio.run(check())
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 def test_a_request_beyond_the_cap_is_dropped_and_never_sent_later(run: Run, tmp_path: Path) -> None:
@@ -332,19 +275,6 @@ def test_refusals_are_counted_apart_from_errors(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
-def test_users_go_on_after_errors(tmp_path: Path) -> None:
-    async def check() -> None:
-        async with playing(says(b""), says(ACCEPTED)) as port:
-            more = {"model": "closed", "users": 1, "think": Think("constant", 10 * MS)}
-            url = f"http://127.0.0.1:{port}"
-            rows = await Load(spec_for(tmp_path, url, **more)).rows()
-        assert [row["iteration"] for row in rows] == list(range(len(rows)))
-        assert rows[0]["error"] == "reset"
-        assert rows[1]["status"] == 202
-
-    asyncio.run(check())
-
-
 def test_an_interrupt_keeps_what_was_measured(run: Run, tmp_path: Path) -> None:
     async def check() -> None:
         server = JobServer()
@@ -403,21 +333,3 @@ def test_a_reply_without_an_id_leaves_the_planned_one(tmp_path: Path) -> None:
         assert [row["job_id"] for row in rows] == [job_id("n0", row["key"]) for row in rows]
 
     asyncio.run(check())
-
-
-def test_pacing_sends_on_time_though_a_reply_is_missing(run: Run, tmp_path: Path) -> None:
-    async def check() -> None:
-        server = JobServer()
-        server.hold()
-        more = {"model": "closed", "users": 2, "ramp_ns": 40 * MS, "pacing_ns": 40 * MS}
-        async with server.listening() as url:
-            spec = spec_for(tmp_path, url, **more)
-            load = Load(spec)
-            await until(lambda: len(server.requests) == 10, 5, "all instants came due")
-            server.release()
-            rows = await load.rows()
-        assert [row["intended_ns"] - spec.start_ns for row in rows] == [
-            n * 20 * MS for n in range(10)
-        ]
-
-    run(check())

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from perfkit.errors import UsageError
+from perfkit.load import process
 from perfkit.load.arrivals import Segment
 from perfkit.load.rows import recover
 from perfkit.load.spec import LoadSpec
@@ -243,9 +245,23 @@ def test_a_server_that_is_not_there_is_measured_as_errors(tmp_path: Path) -> Non
         assert generator.summary["errors"] == {"connect": 20}
 
 
+@pytest.mark.parametrize(
+    ("ports", "hard", "words"),
+    [("40000\t40099\n", 10**6, "100 local ports"), ("1 65535", 150, "limit of 150 open files")],
+)
+def test_more_connections_than_the_host_can_have_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ports: str, hard: int, words: str
+) -> None:
+    (tmp_path / "range").write_text(ports)
+    monkeypatch.setattr(process, "_PORT_RANGE", tmp_path / "range")
+    monkeypatch.setattr("resource.getrlimit", lambda _: (100, hard))
+    with pytest.raises(UsageError, match=words):
+        process.run_process(spec_for(tmp_path, connections=101))
+
+
 def test_what_can_not_be_done_is_one_clear_error(tmp_path: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
-        ({"connections": 10**9}, "open files"),
+        ({"connections": 10**9}, "local ports"),
         ({"cpus": (4095,)}, "CPUs"),
         ({"output": str(tmp_path / "none")}, "No such file"),
         ({"start_ns": "soon"}, "not a load spec"),

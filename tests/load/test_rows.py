@@ -15,12 +15,12 @@ import pyarrow as pa
 import pytest
 
 from perfkit.errors import ResultsNotWritable
-from perfkit.load.draws import job_id
 from perfkit.load.exchange import ErrorKind, Exchange
 from perfkit.load.ledger import Ledger
 from perfkit.load.rows import finish, new_ledger, read_ledger, recover, summarize
+from perfkit.recorder.draws import job_id
 from perfkit.records import REQUESTS
-from tests.load.specs import MS, S, read_requests, spec_for
+from tests.load.specs import MS, S, population, read_requests, spec_for
 from tests.waiting import wait_until
 
 
@@ -111,7 +111,9 @@ def test_a_load_without_requests_has_no_lag(tmp_path: Path) -> None:
 
 
 def test_users_and_shards_are_told_apart(tmp_path: Path) -> None:
-    spec = spec_for(tmp_path, model="closed", users=2**20, max_in_flight=2**21, shard=1, shards=4)
+    spec = spec_for(
+        tmp_path, model="closed", segments=population(2**20), max_in_flight=2**21, shard=1, shards=4
+    )
     ledger = new_ledger(spec)
     ledger.plan(S, 2**20 - 1, 2**30, 2)
     ledger.plan(S, 0, 0, 0)

@@ -11,7 +11,7 @@ import pytest
 from perfkit.errors import UsageError
 from perfkit.load.arrivals import Segment, Think
 from perfkit.load.spec import JobShare, LoadSpec, read_spec
-from tests.load.specs import S, spec_for
+from tests.load.specs import S, population, spec_for
 
 
 def test_a_spec_survives_json(tmp_path: Path) -> None:
@@ -37,7 +37,8 @@ def test_a_spec_survives_json(tmp_path: Path) -> None:
         ({"jobs": (JobShare("a", 1), JobShare("b", -1))}, "not a number from 0 up"),
         ({"jobs": (JobShare("a", math.inf),)}, "not a number from 0 up"),
         ({"model": "closed"}, "no users"),
-        ({"model": "closed", "users": 11, "max_in_flight": 10}, "in flight"),
+        ({"model": "closed", "segments": population(11), "max_in_flight": 10}, "in flight"),
+        ({"idle_limit_ns": 0}, "idle_limit_ns"),
         ({"connections": 0}, "connections"),
         ({"timeout_ns": 0}, "timeout_ns"),
         ({"pacing_ns": 0}, "pacing_ns"),
@@ -62,3 +63,20 @@ def test_what_is_no_spec_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_missing_spec_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="can't read"):
         read_spec(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("segments", "users"),
+    [
+        (population(250, S), 250),
+        ((Segment(S, 10.0, 40.0), Segment(S, 5.0, 5.0)), 40),
+        ((Segment(S, 3.0, 0.5),), 3),
+        ((Segment(S, 0.0, 2.5),), 3),
+        ((Segment(S, 1.0, 1.0), Segment(0, 900.0, 900.0)), 1),
+    ],
+)
+def test_a_closed_load_has_as_many_users_as_its_peak(
+    tmp_path: Path, segments: tuple[Segment, ...], users: int
+) -> None:
+    assert spec_for(tmp_path, model="closed", segments=segments).users == users
+    assert spec_for(tmp_path, model="open", segments=segments).users == 0

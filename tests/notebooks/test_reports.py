@@ -13,16 +13,21 @@ import pytest
 
 from perfkit.paths import checkout, example_data, report_notebook
 from perfkit.reporting import document, external_references, render
+from tests.notebooks import suites
 
 SECTIONS = [
-    "Thresholds",
+    "Scoreboard",
     "Accounting",
     "Trials compared",
+    "Phases of the load",
+    "Workers while running",
+    "Faults and recovery",
     "Throughput over time",
     "Backlog",
     "Latency by percentile",
     "Where the time goes",
     "Resources",
+    "Redis",
     "What the instrument cost",
     "Environment",
     "How to measure this again",
@@ -100,3 +105,28 @@ def test_plain_papermill_runs_it_from_any_folder(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     cells = document.read(tmp_path / "out.ipynb").cells
     assert all(cell.execution_count for cell in cells if cell.cell_type == "code")
+
+
+@pytest.mark.full
+def test_a_suite_of_twelve_trials_is_one_small_report_that_answers_first(tmp_path: Path) -> None:
+    run_dir = suites.seal(tmp_path / "runs", "suite", suites.twelve())
+    page = render(report_notebook("10_run_report"), {"run_dir": run_dir}, tmp_path)
+    text = page.read_text()
+    assert page.stat().st_size < 2_500_000
+    first = text[: text.index('<h2 id="')]
+    assert re.search(r'class="pk-sentence">\d+ of 12 trials carry their offered load', first)
+    matrix = text[text.index('class="pk-table pk-matrix"') :]
+    assert matrix[: matrix.index("</table>")].count("<th scope=row>") == 12
+    # Of a dozen panels only the finding stands open.
+    assert text.count("<summary>show 12 panels</summary>") >= 6
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["05_benchmark", "10_run_report"])
+def test_scenarios_on_several_numbers_of_workers_are_told_apart(name: str, tmp_path: Path) -> None:
+    run_dir = suites.seal(tmp_path / "runs", "light-heavy", suites.crossed())
+    text = render(report_notebook(name), {"run_dir": run_dir}, tmp_path).read_text()
+    for scenario in ("light", "heavy"):
+        for repetition in (1, 2):
+            assert f"{scenario}, workers=4 #{repetition}" in text
+    assert external_references(text) == []

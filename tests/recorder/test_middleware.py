@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +69,8 @@ def test_a_job_is_enqueued_fetched_started_finished_and_acked_in_that_order(
         assert event.redis_message_id == message.options["redis_message_id"]
         assert (event.queue, event.delayed) == ("payments", False)
         assert (event.actor, event.attempt, event.error) == ("pay", 0, None)
-    assert start.thread_id > 0
+    assert start.thread_id == end.thread_id == ack.thread_id > 0
+    assert enq.thread_id == 0
 
 
 def test_a_retry_keeps_its_message_id_and_gets_a_new_redis_id(
@@ -225,3 +227,76 @@ def test_a_job_id_of_the_applications_own_making_is_kept(
     redis_broker.enqueue(actor.message(1).copy(message_id=given))
     redis_broker.enqueue(actor.message(1).copy(message_id="order-17"))
     assert [event.message_id for event in events(Kind.ENQ)] == [given, "order-17"]
+
+
+def test_what_a_worker_took_ahead_and_gave_back_as_it_stopped_was_requeued(
+    recorder: Recorder, redis_broker: RedisBroker, run_worker: RunWorker, events: Events
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    actor = declare(redis_broker, slow)
+    sent = [actor.send(), actor.send()]
+    worker = run_worker(redis_broker, worker_threads=1)
+    wait_until(begun.is_set, 5, "the first job runs")
+    wait_until(lambda: worker.work_queue.qsize() == 1, 5, "one more was taken ahead")
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    go_on.set()
+    stopping.join()
+    [start] = events(Kind.START)
+    back = events(Kind.REQUEUE)
+    assert {event.message_id for event in (start, *back)} == {each.message_id for each in sent}
+    for event in back:
+        assert (event.queue, event.actor, event.attempt) == ("payments", "pay", 0)
+        assert_in_order(event.enqueued_ns, event.fetched_ns, event.requeued_ns)
+    run_worker(redis_broker)
+    wait_until(lambda: len(events(Kind.ACK)) == 2, 5, "the other is done later")
+    later = {event.redis_message_id for event in events(Kind.START)[1:]}
+    assert later == {event.redis_message_id for event in back}, "the same id, started elsewhere"
+
+
+def test_what_could_not_be_given_back_was_not_requeued(
+    recorder: Recorder, redis_broker: RedisBroker, events: Events
+) -> None:
+    declare(redis_broker, work).send(1)
+    consumer: Any = redis_broker.consume("payments", timeout=10)
+    message = next(consumer)
+    client, redis_broker.client = redis_broker.client, None
+    scripts, redis_broker.scripts = redis_broker.scripts, {}
+    with pytest.raises(KeyError):
+        consumer.requeue([message])
+    redis_broker.client, redis_broker.scripts = client, scripts
+    assert not events(Kind.REQUEUE)
+    consumer.requeue(each for each in [message])
+    [back] = events(Kind.REQUEUE)
+    assert back.message_id == message.message_id
+
+
+def test_a_delayed_message_that_was_given_back_is_told_from_a_due_one(
+    recorder: Recorder, redis_broker: RedisBroker, run_worker: RunWorker, events: Events
+) -> None:
+    declare(redis_broker, work).send_with_options(args=(1,), delay=60_000)
+    worker = run_worker(redis_broker)
+    wait_until(lambda: events(Kind.DELAY), 5, "the message is put aside")
+    worker.stop()
+    [back] = events(Kind.REQUEUE)
+    assert (back.queue, back.delayed) == ("payments", True)
+    assert back.redis_message_id == events(Kind.DELAY)[0].redis_message_id
+
+
+def test_the_same_id_twice_in_a_list_is_two_deliveries_told_by_their_threads(
+    recorder: Recorder, redis_broker: RedisBroker, run_worker: RunWorker, events: Events
+) -> None:
+    both = threading.Barrier(2, timeout=5)
+    message = declare(redis_broker, lambda: both.wait() and None).send()
+    rid = message.options["redis_message_id"]
+    redis_broker.client.rpush("dramatiq:payments", rid)  # as a client that sends again does
+    run_worker(redis_broker, worker_threads=2)
+    wait_until(lambda: len(events(Kind.ACK)) == 2, 5, "both are acked")
+    for kind in (Kind.START, Kind.END, Kind.ACK):
+        assert [event.redis_message_id for event in events(kind)] == [rid, rid]
+        assert len({event.thread_id for event in events(kind)}) == 2

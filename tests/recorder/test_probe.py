@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 Child = Callable[..., subprocess.Popen[str]]
 
@@ -17,11 +18,34 @@ def test_an_application_is_described(child: Child, shop: Path) -> None:
     out, err = process.communicate(timeout=20)
     assert json.loads(out) == {
         "queues": ["mail", "payments"],
-        "actors": {"pay": "payments", "write": "mail"},
+        "actors": {
+            "pay": {"queue": "payments", "parameters": [_parameter("number")]},
+            "write": {"queue": "mail", "parameters": [_parameter("text")]},
+        },
         "namespace": "dramatiq",
         "broker_class": "dramatiq.brokers.redis.RedisBroker",
     }
     assert err == "hello from the application\n"
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "kind": "POSITIONAL_OR_KEYWORD", "required": True}
+
+
+def test_the_signature_of_a_coroutine_is_that_of_its_function(child: Child, shop: Path) -> None:
+    with (shop / "shop.py").open("a") as module:
+        module.write(
+            "@dramatiq.actor\nasync def hum(song, /, *voices, loud=False, **more):\n    pass\n"
+        )
+    process = child("perfkit.recorder.probe", "--broker", "shop:broker", "--path", shop)
+    described = json.loads(process.communicate(timeout=20)[0])["actors"]["hum"]
+    assert described["queue"] == "default"
+    assert [tuple(each.values()) for each in described["parameters"]] == [
+        ("song", "POSITIONAL_ONLY", True),
+        ("voices", "VAR_POSITIONAL", True),
+        ("loud", "KEYWORD_ONLY", False),
+        ("more", "VAR_KEYWORD", True),
+    ]
 
 
 def test_an_unusable_application_costs_one_line(child: Child, shop: Path) -> None:

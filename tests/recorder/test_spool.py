@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 import tempfile
 import uuid
 from pathlib import Path
@@ -16,6 +14,7 @@ from hypothesis import strategies as st
 
 from perfkit.recorder import Event, Kind, SpoolContents, SpoolWriter, read_spools
 from perfkit.recorder.events import SLOT_BYTES
+from tests.fresh import in_fresh_interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
 STAMP = st.integers(0, 2**63 - 1)
@@ -26,19 +25,6 @@ IDS = st.one_of(st.uuids().map(str), st.text(max_size=60))
 def one(directory: Path) -> SpoolContents:
     [contents] = read_spools(directory)
     return contents
-
-
-def in_child(script: str, *arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_a_slot_is_at_most_eighty_bytes() -> None:
@@ -163,7 +149,7 @@ if os.fork() == 0:
 os.wait()
 writer.record(identity, Kind.ENQ, 4)
 """
-    in_child(script, tmp_path)
+    in_fresh_interpreter(script, tmp_path)
     spools = read_spools(tmp_path)
     assert len(spools) == 2, "a fork that records nothing leaves nothing"
     assert len({spool.pid for spool in spools}) == 2
@@ -206,7 +192,7 @@ for number in range(3):
     writer.record(identity, Kind.END, number)
 writer.close()
 """
-    in_child(script, tmp_path)
+    in_fresh_interpreter(script, tmp_path)
     contents = one(tmp_path)
     assert (contents.events, contents.lost) == ([], 3)
     assert contents.reason == "file too large for the recorder's spool"

@@ -17,6 +17,7 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 
 from perfkit.recorder import Kind, read_spools
+from tests.fresh import in_fresh_interpreter
 from tests.waiting import wait_until
 
 Child = Callable[..., subprocess.Popen[str]]
@@ -39,6 +40,14 @@ def worker(child: Child, shop: Path, tmp_path: Path) -> Callable[..., subprocess
         return process
 
     return start
+
+
+def add_actor_that_hangs(shop: Path) -> None:
+    with (shop / "shop.py").open("a") as module:
+        module.write(
+            "\n@dramatiq.actor(queue_name='mail')\ndef hang():\n"
+            "    import threading\n    threading.Event().wait()\n"
+        )
 
 
 def send(url: str, queue: str, actor: str, *args: object) -> str:
@@ -138,11 +147,7 @@ def test_a_worker_dies_with_its_launcher(worker: Child, tmp_path: Path) -> None:
 def test_a_worker_that_wont_stop_is_ended_by_its_lifeline(
     worker: Child, shop: Path, tmp_path: Path, clean_redis: str
 ) -> None:
-    with (shop / "shop.py").open("a") as module:
-        module.write(
-            "\n@dramatiq.actor(queue_name='mail')\ndef hang():\n"
-            "    import threading\n    threading.Event().wait()\n"
-        )
+    add_actor_that_hangs(shop)
     ours, theirs = os.pipe()[::-1]
     try:
         process = worker("--lifeline-fd", theirs, fds=(theirs,))
@@ -160,11 +165,7 @@ def test_a_worker_that_wont_stop_is_ended_by_its_lifeline(
 def test_a_second_signal_ends_a_worker_at_once(
     worker: Child, shop: Path, tmp_path: Path, clean_redis: str
 ) -> None:
-    with (shop / "shop.py").open("a") as module:
-        module.write(
-            "\n@dramatiq.actor(queue_name='mail')\ndef hang():\n"
-            "    import threading\n    threading.Event().wait()\n"
-        )
+    add_actor_that_hangs(shop)
     process = worker("--shutdown-timeout-ms", 60_000)
     send(clean_redis, "mail", "hang")
     wait_until(
@@ -232,17 +233,10 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 
 def test_the_recorder_brings_nothing_but_itself_and_the_standard_library() -> None:
-    root = Path(__file__).resolve().parents[2]
-    loaded = subprocess.run(
-        [sys.executable, "-c", FOOTPRINT],
-        env=os.environ | {"PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    loaded = json.loads(in_fresh_interpreter(FOOTPRINT))
     strangers = {
         name
-        for name in json.loads(loaded.stdout)
+        for name in loaded
         if name.split(".")[0] not in sys.stdlib_module_names
         and name != "perfkit"
         and not name.startswith("perfkit.recorder")
@@ -251,6 +245,7 @@ def test_the_recorder_brings_nothing_but_itself_and_the_standard_library() -> No
 
 
 def test_the_runner_is_imported_without_dramatiq_which_reads_its_settings_at_import() -> None:
-    root = Path(__file__).resolve().parents[2]
-    script = "import sys, perfkit.recorder.worker; sys.exit('dramatiq' in sys.modules)"
-    subprocess.run([sys.executable, "-c", script], cwd=root, check=True)
+    said = in_fresh_interpreter(
+        "import sys, perfkit.recorder.worker; print('dramatiq' in sys.modules)"
+    )
+    assert said.strip() == "False"

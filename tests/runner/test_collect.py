@@ -46,9 +46,9 @@ def test_a_jobs_whole_life_becomes_one_row() -> None:
     (row,) = rows(spool("ingest-1", event(Kind.ENQ, "a", 1, 2)), spool("worker-1", *whole("a")))
     assert row == {
         "trial": 7, "job_id": "job-a", "redis_message_id": "a", "queue": "payments",
-        "actor": "payments", "attempt": 0, "delivery": 1, "enqueued_ns": 1, "enqueue_done_ns": 2,
-        "fetched_ns": 3, "started_ns": 4, "finished_ns": 9, "acked_ns": 11, "outcome": "done",
-        "error": None, "worker": "worker-1",
+        "actor": "payments", "attempt": 0, "delivery": 1, "delayed_ns": None, "enqueued_ns": 1,
+        "enqueue_done_ns": 2, "fetched_ns": 3, "started_ns": 4, "finished_ns": 9, "acked_ns": 11,
+        "requeued_ns": None, "outcome": "done", "error": None, "worker": "worker-1",
     }  # fmt: skip
 
 
@@ -77,6 +77,61 @@ def test_a_redelivery_to_the_same_worker_is_told_apart() -> None:
 def test_deliveries_are_numbered_in_the_order_of_their_starts() -> None:
     late, early = spool("worker-1", *whole("a", at=100)), spool("worker-2", *whole("a"))
     assert [row["started_ns"] for row in rows(late, early)] == [4, 104]
+
+
+def test_a_message_that_was_put_twice_into_its_list_has_two_whole_deliveries() -> None:
+    one, other = (
+        [each._replace(thread_id=thread) for each in whole("a", at=at)]
+        for thread, at in ((11, 0), (12, 100))
+    )
+    at_once = [each for pair in zip(one, other, strict=True) for each in pair]
+    found = rows(spool("worker-1", *at_once))
+    assert [(row["delivery"], row["finished_ns"], row["acked_ns"]) for row in found] == [
+        (1, 9, 11),
+        (2, 109, 111),
+    ]
+
+
+def test_a_message_that_was_given_back_keeps_its_row_beside_the_delivery_elsewhere() -> None:
+    stopped = spool("worker-1", event(Kind.REQUEUE, "a", 1, 3, 50))
+    back, done = sorted(rows(stopped, spool("worker-2", *whole("a", at=100))), key=_requeued_last)[
+        ::-1
+    ]
+    assert (back["outcome"], back["worker"], back["delivery"]) == ("requeued", "worker-1", 0)
+    assert (back["enqueued_ns"], back["fetched_ns"], back["requeued_ns"]) == (1, 3, 50)
+    assert (done["outcome"], done["worker"], done["delivery"]) == ("done", "worker-2", 1)
+    assert (back["started_ns"], done["requeued_ns"]) == (None, None)
+
+
+def _requeued_last(row: dict[str, Any]) -> bool:
+    return row["outcome"] == "requeued"
+
+
+def test_what_a_worker_gives_back_after_having_run_it_once_is_told_from_that() -> None:
+    ran, back = rows(spool("worker-1", *whole("a"), event(Kind.REQUEUE, "a", 1, 103, 150)))
+    assert (ran["outcome"], ran["acked_ns"], ran["requeued_ns"]) == ("done", 11, None)
+    assert (back["outcome"], back["fetched_ns"], back["requeued_ns"]) == ("requeued", 103, 150)
+
+
+def test_a_skip_of_a_redelivery_does_not_touch_the_delivery_before() -> None:
+    again = (event(Kind.SKIP, "a", 100), event(Kind.ACK, "a", 101, 102))
+    ran, skipped = rows(spool("worker-1", *whole("a"), *again))
+    assert (ran["outcome"], ran["acked_ns"]) == ("done", 11)
+    assert (skipped["outcome"], skipped["acked_ns"], skipped["delivery"]) == ("skipped", 102, 0)
+
+
+def test_an_ack_whose_start_was_lost_says_that_the_message_was_fetched() -> None:
+    (row,) = rows(spool("worker-1", event(Kind.ACK, "a", 10, 11)))
+    assert (row["outcome"], row["acked_ns"], row["worker"]) == ("fetched", 11, "worker-1")
+
+
+def test_a_hop_says_when_its_message_was_put_aside() -> None:
+    aside = event(Kind.DELAY, "a.dq", 1, 2, 3, delayed=True)
+    hop, ack = event(Kind.ENQ, "a", 100, 101), event(Kind.ACK, "a.dq", 102, 103, delayed=True)
+    other = event(Kind.ENQ, "b", 104, 105)
+    consumer = spool("worker-1", aside, hop, ack, other)
+    found = rows(consumer, spool("worker-2", *whole("a", at=200)))
+    assert {row["redis_message_id"]: row["delayed_ns"] for row in found} == {"a": 3, "b": None}
 
 
 def test_a_failed_attempt_and_its_retry_are_two_rows_of_one_job() -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from perfkit.plan import build
 from perfkit.runner import Interrupt, Options, Progress, conduct
+from tests.leaks import assert_gone, descendants_of, identities, living
 from tests.runner.conftest import Start
-from tests.waiting import wait_until
 
 SHORT = {"warmup": "500ms", "duration": "2s", "drain": "15s", "rate": 100.0}
 
@@ -120,36 +120,16 @@ def test_the_raw_files_are_gone_once_the_tables_are_whole(run: tuple[Path, objec
     assert not [name for name in names if name.endswith(".arrow")]
 
 
-def alive(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
-
-
-def descendants(pid: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            number, _, rest = stat.read_text().partition(" (")
-        except OSError:
-            continue
-        if int(rest.rpartition(")")[2].split()[1]) == pid:
-            found += [int(number), *descendants(int(number))]
-    return found
-
-
 def test_ctrl_c_stops_cleanly_and_seals_what_was_measured(measuring: Start) -> None:
     run = measuring("run", "smoke", "--no-report")
     run.until_it_says("measuring")
-    pids = descendants(run.process.pid)
+    processes = identities(descendants_of(run.process.pid))
     run.send(signal.SIGINT)
     assert run.code() == 130, run.said()
     manifest = json.loads((run.run_folder() / "manifest.json").read_text())
     assert (manifest["status"], manifest["reason"]) == ("partial", "interrupted")
     assert table(run.run_folder(), "requests").num_rows > 0
-    assert not [pid for pid in pids if alive(pid)]
+    assert not living(processes)
 
 
 def test_a_script_that_is_interrupted_keeps_what_was_measured(tmp_path: Path) -> None:
@@ -208,11 +188,11 @@ def test_a_killed_perfkit_leaves_no_process_and_repair_seals_what_it_measured(
 ) -> None:
     run = measuring("run", "smoke", "--no-report")
     run.until_it_says("measuring")
-    pids = descendants(run.process.pid)
-    assert len(pids) >= 7  # redis, gateway, two workers, ingest, generator, keeper
+    processes = identities(descendants_of(run.process.pid))
+    assert len(processes) >= 7  # redis, gateway, two workers, ingest, generator, keeper
     os.kill(run.process.pid, signal.SIGKILL)
     run.code()
-    wait_until(lambda: not [p for p in pids if alive(p)], 5, "the stack is gone")
+    assert_gone(processes)
     folder = run.run_folder()
     assert not (folder / "manifest.json").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 from perfkit.errors import ScenarioError, UsageError
 from perfkit.scenario import (
     Scenario,
-    builtins,
     digest,
     load_document,
     parse,
@@ -20,25 +20,12 @@ from perfkit.scenario import (
     with_values,
     workload_digest,
 )
+from tests.scenario.documents import changed, parsed, problems
 
 
 def smoke(**values: Any) -> dict[str, Any]:
     document, _ = load_document("smoke")
     return with_values(document, {key.replace("__", "."): value for key, value in values.items()})
-
-
-def problems(document: dict[str, Any]) -> dict[str, str]:
-    with pytest.raises(ScenarioError) as caught:
-        parse(document, "case.toml")
-    return {problem.key: str(problem) for problem in caught.value.problems}
-
-
-@pytest.mark.parametrize("name", builtins())
-def test_every_builtin_is_valid_and_named_after_its_file(name: str) -> None:
-    document, _ = load_document(name)
-    scenario = parse(document, name)
-    assert scenario.name == name
-    assert scenario.description
 
 
 def test_smoke_is_what_the_contract_says() -> None:
@@ -201,6 +188,77 @@ def test_setting_through_a_value_is_refused() -> None:
         smoke(seed__deep=1)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [
+        ("load.phase.0.users", 7, lambda scenario: scenario.load.phase[0].users),
+        ("load.phase.1.ramp", "2s", lambda scenario: scenario.load.phase[1].ramp_ns // 10**9),
+        ("threshold.4.expr", "max<7", lambda scenario: int(scenario.threshold[4].parsed.limit)),
+        ("job.1.weight", 7, lambda scenario: int(scenario.job[1].weight)),
+        ("gateway.payments.sigma", 4.0, lambda scenario: scenario.gateway["payments"].sigma),
+        ("stack.breaker", True, lambda scenario: scenario.stack.breaker),
+        ("host.system_cpus.0", 1, lambda scenario: scenario.host.system_cpus[0]),
+        ("load.think.low", "2s", lambda scenario: scenario.load.think.low_ns // 10**9),
+        ('gateway."payments".errors', 0.5, lambda scenario: scenario.gateway["payments"].errors),
+    ],
+)
+def test_a_dotted_key_reaches_every_place(
+    key: str, value: Any, found: Callable[[Scenario], Any]
+) -> None:
+    assert f"{found(parsed('spike', {key: value}))}" in f"{value}"
+
+
+def test_the_position_after_the_last_makes_a_new_entry() -> None:
+    scenario = parsed(
+        "smoke",
+        {
+            "threshold.2.metric": "queue.backlog",
+            "threshold.2.expr": "max<5",
+            "scale.0.at": "1s",
+            "scale.0.workers": 3,
+        },
+    )
+    assert str(scenario.threshold[2]) == "queue.backlog max<5"
+    assert scenario.scale[0].workers == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("threshold.3.expr", "it has 2, so the next is threshold.2"),
+        ("scale.1.workers", "it has 0, so the next is scale.0"),
+        ("job.payments.weight", "job has no entry 'payments'"),
+        ("job.-1.weight", "job has no entry '-1'"),
+        ("job.0.queue.deep", "not a table"),
+        ("", "no key"),
+        ("load rate", "no key"),
+        ("load..rate", "no key"),
+        ("load.rate = 1\nx", "no key"),
+    ],
+)
+def test_a_place_that_does_not_exist_is_named(key: str, why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        changed("smoke", {key: 1})
+    assert why in str(caught.value)
+
+
+def test_what_was_set_in_part_is_refused_for_what_it_lacks() -> None:
+    assert set(problems(changed("smoke", {"threshold.2.expr": "max<5"}))) == {"threshold.2.metric"}
+    assert set(problems(changed("smoke", {"scale.0.workers": 5}))) == {"scale.0.at"}
+
+
+def test_setting_leaves_the_given_document_as_it_was() -> None:
+    document, _ = load_document("spike")
+    with_values(document, {"load.phase.0.users": 7})
+    assert document == load_document("spike")[0]
+
+
+def test_the_same_phases_are_the_same_work_whether_their_sum_is_written_down_or_not() -> None:
+    base = parsed("spike", {})
+    assert workload_digest(base) == workload_digest(parsed("spike", {"duration": "60s"}))
+    assert workload_digest(base) != workload_digest(parsed("spike", {"duration": "61s"}))
+
+
 def test_the_digest_tells_any_change_and_the_workload_digest_only_changes_of_work() -> None:
     base = parse(smoke(), "a")
     other_stack = parse(smoke(stack__workers=4), "b")
@@ -208,6 +266,10 @@ def test_the_digest_tells_any_change_and_the_workload_digest_only_changes_of_wor
     assert len({digest(each) for each in (base, other_stack, other_load)}) == 3
     assert workload_digest(base) == workload_digest(other_stack)
     assert workload_digest(base) != workload_digest(other_load)
+    outage = {"gateway.payments.outage_from": "1s", "gateway.payments.outage_until": "2s"}
+    assert workload_digest(base) != workload_digest(parsed("smoke", outage))
+    scaled = {"scale.0.at": "1s", "scale.0.workers": 3}
+    assert workload_digest(base) == workload_digest(parsed("smoke", scaled))
 
 
 def test_the_digest_is_the_same_for_the_same_scenario() -> None:
@@ -220,7 +282,11 @@ def test_the_digest_is_the_same_for_the_same_scenario() -> None:
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(["load", "rate", "job", "name", "x"]), inner, max_size=4
+                st.sampled_from(
+                    ["load", "rate", "job", "name", "x", "phase", "at", "pool", "over", "duration"]
+                ),
+                inner,
+                max_size=4,
             )
         ),
         max_leaves=8,
@@ -229,7 +295,8 @@ def test_the_digest_is_the_same_for_the_same_scenario() -> None:
 def test_no_document_makes_the_parser_do_anything_but_answer_or_list_problems(
     anything: Any,
 ) -> None:
-    document = {"load": anything, "job": anything, "stack": anything, "name": "x"}
+    keys = ("load", "job", "stack", "scale", "autoscale", "gateway", "threshold", "redis", "window")
+    document = {"name": "x", **dict.fromkeys(keys, anything)}
     try:
         assert isinstance(parse(document, "x"), Scenario)
     except ScenarioError as error:

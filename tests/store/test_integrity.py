@@ -62,7 +62,8 @@ def test_files_that_were_added_are_noticed(run: StoredRun) -> None:
 
 def test_a_listed_name_can_not_lead_out_of_the_run(run: StoredRun) -> None:
     _relist(run, "../../outside.parquet", run.path / "trial=0000" / "jobs.parquet", rows=1)
-    assert "../../outside.parquet leads out of the run" in verify(run.path)
+    with pytest.raises(NotARun, match=r"outside\.parquet' leads out of the run"):
+        verify(run.path)
 
 
 def test_a_damaged_table_is_refused_when_it_is_read(run: StoredRun) -> None:

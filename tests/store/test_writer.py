@@ -13,10 +13,10 @@ import pytest
 
 from perfkit.clock import ManualClock
 from perfkit.errors import ResultsNotWritable, UsageError
-from perfkit.records import CALLS, REQUESTS
+from perfkit.owner import this_process
+from perfkit.records import CALLS, REQUESTS, SCHEMA_VERSION
 from perfkit.store import RunWriter, open_run, verify
 from perfkit.store import durable as durable_module
-from perfkit.store.owner import this_process
 from tests.sealed import Sketch, delivery, facts, request, seal
 
 
@@ -159,7 +159,7 @@ def test_the_manifest_can_be_amended_while_measuring(tmp_path: Path) -> None:
 def test_a_caller_can_not_set_what_the_store_sets(tmp_path: Path) -> None:
     run = seal(tmp_path, Sketch(), run_id="elsewhere", schema_version=99)
     assert run.manifest["run_id"] == run.path.name
-    assert run.manifest["schema_version"] == 1
+    assert run.manifest["schema_version"] == SCHEMA_VERSION
 
 
 def test_no_password_reaches_the_disk_in_a_reason(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from perfkit.telemetry.checks import (
     check_packages,
     check_pressure,
     check_python,
+    check_redis_clients,
     check_redis_server,
     check_results,
     check_steal,
@@ -71,6 +72,16 @@ def test_the_hard_limit_decides_how_many_connections_fit() -> None:
     assert "lower load.connections or users" in short.mend
     assert check_open_files(10**7, (1024, resource.RLIM_INFINITY)).ok is True
     assert check_open_files(1).ok is True
+
+
+def test_a_profile_that_asks_for_more_clients_than_the_host_allows_is_worth_knowing() -> None:
+    assert check_redis_clients("lru-4gb", 50_000, (1024, 65_536)).ok is True
+    assert check_redis_clients("lru-4gb", 50_000, (1024, resource.RLIM_INFINITY)).ok is True
+    fewer = check_redis_clients("lru-4gb", 50_000, (1024, 20_000))
+    assert fewer.ok is None
+    assert "asks for 50\u202f000" in fewer.detail
+    assert "allows 19\u202f968" in fewer.detail
+    assert "ulimit -Hn 50032" in fewer.mend
 
 
 def test_few_cores_are_worth_knowing_and_a_cgroup_can_make_them_fewer(tmp_path: Path) -> None:
@@ -135,6 +146,7 @@ def test_missing_packages_are_all_named() -> None:
     missing = check_packages(["redis", "no-such-one", "nor-this"])
     assert missing.ok is False
     assert "no-such-one, nor-this" in missing.detail
+    assert check_packages([]).ok is False  # no metadata of our own: not installed at all
 
 
 def test_the_results_folder_need_not_exist_but_must_be_possible(tmp_path: Path) -> None:

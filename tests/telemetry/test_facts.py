@@ -12,7 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.telemetry.facts import HostFacts, cgroup_cpu_limit, git_state, versions
+from perfkit.telemetry.facts import (
+    HostFacts,
+    cgroup_cpu_limit,
+    cgroup_memory_limit,
+    git_state,
+    versions,
+)
 
 _CPUINFO = "processor : 0\nmodel name\t: Some  CPU @ 3GHz\nflags\t\t: fpu vme hypervisor sse\n"
 
@@ -33,7 +39,7 @@ def _root(
 def test_facts_are_read_from_the_files_of_the_kernel(tmp_path: Path) -> None:
     facts = HostFacts.read(_root(tmp_path))
     assert facts.cpu_model == "Some CPU @ 3GHz"
-    assert facts.memory_bytes == 16_000_000 * 1024
+    assert facts.memory_bytes == facts.memory_total_bytes == 16_000_000 * 1024
     assert facts.steal_share == 0.1
     assert facts.virtualization == "virtual machine"
     assert facts.transparent_hugepage == "madvise"
@@ -74,7 +80,7 @@ def test_a_host_that_tells_nothing_still_has_facts(tmp_path: Path) -> None:
 
 def test_the_real_host_has_a_model_and_memory() -> None:
     facts = HostFacts.read()
-    assert facts.memory_bytes > 0
+    assert facts.memory_bytes >= facts.memory_total_bytes > 0
     assert facts.cpu_model
     assert facts == HostFacts.read() or facts.steal_share != HostFacts.read().steal_share
 
@@ -99,6 +105,33 @@ def test_a_limit_of_the_older_cgroups_is_found_too(tmp_path: Path) -> None:
     assert cgroup_cpu_limit(root) is None
     (folder / "cpu.cfs_quota_us").write_text("200000\n")
     assert cgroup_cpu_limit(root) == 2
+
+
+def test_shares_of_memory_are_of_what_the_cgroups_leave_us(tmp_path: Path) -> None:
+    root = _root(tmp_path)
+    (root / "proc/self/cgroup").write_text("0::/a/b\n")
+    (root / "sys/fs/cgroup/a/b").mkdir(parents=True)
+    (root / "sys/fs/cgroup/a/b/memory.max").write_text("max\n")
+    assert cgroup_memory_limit(root) is None
+    assert HostFacts.read(root).memory_total_bytes == 16_000_000 * 1024
+    fingerprint = HostFacts.read(root).fingerprint
+    (root / "sys/fs/cgroup/a/memory.max").write_text("2147483648\n")
+    (root / "sys/fs/cgroup/memory.max").write_text("4294967296\n")
+    limited = HostFacts.read(root)
+    assert limited.memory_total_bytes == 2 * 1024**3
+    assert limited.memory_bytes == 16_000_000 * 1024
+    assert limited.fingerprint == fingerprint  # the machine is the same
+
+
+def test_the_older_cgroups_limit_memory_too_and_say_so_where_they_do_not(tmp_path: Path) -> None:
+    root = _root(tmp_path)
+    (root / "proc/self/cgroup").write_text("3:memory:/x\n2:cpu,cpuacct:/x\n")
+    folder = root / "sys/fs/cgroup/memory/x"
+    folder.mkdir(parents=True)
+    (folder / "memory.limit_in_bytes").write_text("9223372036854771712\n")
+    assert HostFacts.read(root).memory_total_bytes == 16_000_000 * 1024
+    (folder / "memory.limit_in_bytes").write_text("1073741824\n")
+    assert HostFacts.read(root).memory_total_bytes == 1024**3
 
 
 def test_versions_come_without_importing_the_packages() -> None:

@@ -11,6 +11,7 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 
 from perfkit.clock import Clock, ManualClock, SystemClock
+from perfkit.recorder.middleware import STAMP
 from perfkit.telemetry.queue_probe import QueueProbe
 from tests.conftest import free_port
 
@@ -96,13 +97,43 @@ def test_the_age_is_that_of_the_head_of_the_list(broker: RedisBroker, clean_redi
     probe.close()
 
 
-def test_a_retried_job_waits_only_since_its_backoff_was_over(
-    broker: RedisBroker, clean_redis: str
-) -> None:
+def test_a_retried_job_waits_since_it_was_given_back(broker: RedisBroker, clean_redis: str) -> None:
+    # What a worker leaves when a backoff is over: the eta is deleted, the retry's stamp stays.
     retried = _message(made_ms=_NOW_MS - 60 * _SECOND_MS)
-    broker.enqueue(retried.copy(options={"eta": _NOW_MS - 2 * _SECOND_MS}))
+    broker.enqueue(retried.copy(options={"requeue_timestamp": _NOW_MS - 2 * _SECOND_MS}))
     probe = QueueProbe(clean_redis, ["payments"])
     assert _read(probe)["oldest_age_ns", "payments"] == 2e9
+    probe.close()
+
+
+@pytest.mark.parametrize(
+    ("stamp", "age_ns"),
+    [
+        pytest.param(3_000, 2_000, id="since-the-recorder-saw-it-enqueued"),
+        pytest.param(6_000, 60e9, id="of-another-boot-so-by-the-wall-clock"),
+        pytest.param(True, 60e9, id="no-stamp-at-all"),
+        pytest.param("soon", 60e9, id="somebody-elses-option"),
+        pytest.param(0, 60e9, id="not-known"),
+    ],
+)
+def test_a_recorded_job_waits_since_its_last_enqueue(
+    broker: RedisBroker, clean_redis: str, stamp: object, age_ns: float
+) -> None:
+    made = _message(made_ms=_NOW_MS - 60 * _SECOND_MS)
+    broker.enqueue(made.copy(options={STAMP: stamp}))
+    probe = QueueProbe(clean_redis, ["payments"])
+    assert _read(probe)["oldest_age_ns", "payments"] == age_ns
+    probe.close()
+
+
+def test_a_stamp_older_than_the_message_is_of_another_host(
+    broker: RedisBroker, clean_redis: str
+) -> None:
+    hour_ns = 3_600_000_000_000
+    broker.enqueue(_message(made_ms=_NOW_MS - 4 * _SECOND_MS).copy(options={STAMP: 5}))
+    probe = QueueProbe(clean_redis, ["payments"])
+    clock = ManualClock(hour_ns, wall_ns=_NOW_MS * 1_000_000)
+    assert _read(probe, clock)["oldest_age_ns", "payments"] == 4e9
     probe.close()
 
 

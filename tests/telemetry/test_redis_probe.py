@@ -34,6 +34,8 @@ _ALL = {
     "redis.evalsha_calls",
     "redis.evalsha_ns",
     "redis.fragmentation",
+    "redis.uptime_s",
+    "redis.unsaved_changes",
 }
 _CLOCK = SystemClock()
 
@@ -191,3 +193,23 @@ def test_what_can_be_read_as_a_number_is_read_and_the_rest_left_out(fields: dict
     if fields.get("used_memory", "").isdecimal() and fields["used_memory"].isascii():
         assert values["redis.memory_bytes"] == float(fields["used_memory"])
     assert ("redis.cpu_ns" in values) <= {"used_cpu_user", "used_cpu_sys"}.issubset(fields)
+
+
+def test_readings_of_one_server_of_several_name_its_queue(clean_redis: str) -> None:
+    probe = RedisProbe(clean_redis, "payments")
+    assert {reading.subject for reading in probe.take(_CLOCK)} == {"payments"}
+    probe.close()
+    away = RedisProbe(f"redis://127.0.0.1:{free_port()}/0", "payments")
+    assert [reading.subject for reading in away.take(_CLOCK)] == ["payments"]
+    away.close()
+
+
+def test_a_user_that_may_not_name_its_connection_is_served_all_the_same(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.acl_setuser("viewer", enabled=True, passwords=["+seen"], commands=["+ping", "+info"])
+        port = client.connection_pool.connection_kwargs["port"]
+        probe = RedisProbe(f"redis://viewer:seen@127.0.0.1:{port}/0")
+        assert set(_read(probe)) == _ALL
+        assert probe.errors == {}
+        probe.close()
+        client.acl_deluser("viewer")

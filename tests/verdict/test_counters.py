@@ -70,11 +70,16 @@ def test_a_disagreement_makes_the_run_invalid(tmp_path: Path) -> None:
     assert judged.reasons[0] in disagreements(run, 0)
 
 
-def test_a_payment_that_was_charged_twice_is_named(tmp_path: Path) -> None:
+def test_a_payment_that_was_charged_twice_is_a_result_and_fails_the_trial(tmp_path: Path) -> None:
     again = delivery(ROW, delivery=2)
     sketch = Sketch([ROW], [DONE, again], calls=[call(ROW), call(ROW)])
     sketch.facts = {"ledger": {"entries": 1}}
-    assert disagreements(seal(tmp_path, sketch), 0) == ["the gateway charged 1 payments twice"]
+    run = seal(tmp_path, sketch)
+    assert disagreements(run, 0) == []
+    assert verdict.accounting(run).double_charges == 1
+    judged = verdict.judge(run)
+    assert judged.status == "FAIL"
+    assert judged.reasons[0] == "1 payments were charged more than once"
 
 
 def test_a_retry_needs_no_more_than_one_good_call(tmp_path: Path) -> None:
@@ -99,11 +104,49 @@ def test_queues_that_call_nobody_are_not_asked_for_calls(tmp_path: Path) -> None
     assert disagreements(seal(tmp_path, sketch), 0) == []
 
 
-def test_a_worker_that_died_excuses_what_it_left_behind(tmp_path: Path) -> None:
-    death = {"deaths": [{"name": "worker-1", "at_ns": 13 * SECOND, "status": -9}]}
-    sketch = _sound(**death)
+def test_a_worker_that_died_excuses_what_it_left_behind_and_no_more(tmp_path: Path) -> None:
+    sketch = _sound(deaths=[{"name": "worker-1", "at_ns": 13 * SECOND, "status": -9}])
     sketch.leftovers = [left(ROW, "acks", owner="worker-1", owner_alive=False)]
-    assert disagreements(seal(tmp_path, sketch), 0) == []
+    sketch.jobs = [delivery(ROW, acked_ns=None)]
+    assert disagreements(seal(tmp_path / "unacked", sketch), 0) == []
+    sketch.jobs = [DONE]
+    (found,) = disagreements(seal(tmp_path / "acked", sketch), 0)
+    assert found == "1 messages are recorded as acked, but Redis still held them"
+
+
+def _fault(action: str, target: str, **given: Any) -> dict[str, Any]:
+    at = 12 * SECOND + 20 * MS
+    fault = {"action": action, "target": target, "at_ns": at, "done_ns": at, "ended_ns": None}
+    return fault | {"victim": None, "done": True, "error": None} | given
+
+
+def test_a_worker_that_was_silent_acks_without_effect(tmp_path: Path) -> None:
+    fault = _fault("stop", "worker", victim="worker-1 (pid 7)", ended_ns=16 * SECOND)
+    late = delivery(ROW, finished_ns=16 * SECOND, acked_ns=16 * SECOND)
+    sketch = _sound(faults=[fault], settings={"heartbeat_timeout_ns": 2 * SECOND})
+    sketch.jobs = [late]
+    sketch.leftovers = [left(ROW, "list")]
+    assert disagreements(seal(tmp_path / "silent", sketch), 0) == []
+    sketch.facts = sketch.facts | {"settings": {"heartbeat_timeout_ns": 60 * SECOND}}
+    assert len(disagreements(seal(tmp_path / "heard", sketch), 0)) == 1
+
+
+@pytest.mark.parametrize(("save", "expected"), [("", 0), (None, 1)])
+def test_a_ledger_is_not_compared_where_redis_forgot_it(
+    tmp_path: Path, save: str | None, expected: int
+) -> None:
+    config = (
+        {"appendonly": "no", "save": ""}
+        if save == ""
+        else {"appendonly": "yes", "appendfsync": "always", "save": ""}
+    )
+    fault = _fault("restart", "redis", done_ns=14 * SECOND, ended_ns=15 * SECOND)
+    sketch = _sound(faults=[fault], ledger={"entries": 0}, stack={"redis": {"config": config}})
+    run = seal(tmp_path, sketch)
+    assert len(disagreements(run, 0)) == expected
+    ledger = verdict.accounting(run).counters[1]
+    assert ledger.holds == (not expected)
+    assert ledger.note.startswith("not compared: Redis died") == (not expected)
 
 
 def test_a_trial_that_was_cut_short_has_only_its_stamps_to_compare(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from perfkit import verdict
-from tests.sealed import Sketch, call, delivery, request, seal
+from tests.sealed import SECOND, Sketch, call, delivery, dropped, request, seal
 
 LATENCY = {"threshold": [{"metric": "latency", "expr": "p(50)<50ms"}]}
 ROW = request(0)
@@ -92,3 +92,45 @@ def test_a_system_that_did_nothing_fails_even_without_thresholds(tmp_path: Path)
     judged = verdict.judge(seal(tmp_path, Sketch(refused, [])))
     assert judged.status == "FAIL"
     assert "no job was done: of 3 planned 3 were refused" in judged.reasons[0]
+
+
+def test_a_count_that_its_rows_contradict_is_said_once(tmp_path: Path) -> None:
+    sketch = _good(generator={"planned": 5, "sent": 5, "accepted": 5})
+    reasons = verdict.judge(seal(tmp_path, sketch)).reasons
+    assert [each for each in reasons if "planned" in each] == [
+        "lost rows: the generator counted 5 planned, its rows say 1"
+    ]
+
+
+def _of(scenario: str, kind: Sketch) -> Sketch:
+    kind.facts = {**kind.facts, "scenario": scenario, "label": ""}
+    return kind
+
+
+def test_of_several_scenarios_each_trial_has_one_sentence_the_worst_first(tmp_path: Path) -> None:
+    two = {"threshold": [*LATENCY["threshold"], {"metric": "service", "expr": "max<1ms"}]}
+    good, slow = _of("light", _good()), _of("heavy", _slow())
+    slow.facts = {**slow.facts, "document": two}
+    good.facts = {**good.facts, "document": LATENCY}
+    judged = verdict.judge(seal(tmp_path, good, slow))
+    assert judged.reasons == ("heavy: latency p(50)<50ms does not hold: 60.0 ms (and 1 more)",)
+    assert len(judged.trials[1].reasons) == 2
+
+
+def test_beyond_six_the_sentences_of_a_suite_are_counted(tmp_path: Path) -> None:
+    kinds = [_slow() if number < 8 else _good() for number in range(12)]
+    trials = [_of(f"scenario-{number}", kind) for number, kind in enumerate(kinds)]
+    for each in trials:
+        each.facts = {**each.facts, "document": LATENCY}
+    judged = verdict.judge(seal(tmp_path, *trials))
+    assert len(judged.reasons) == 6
+    assert judged.reasons[0] == "scenario-0: latency p(50)<50ms does not hold: 60.0 ms"
+    assert judged.reasons[-1] == "and 3 more; of 12 trials 8 FAIL, 4 PASS"
+
+
+def test_a_saturated_trial_of_a_suite_has_its_sentence_although_it_passes(tmp_path: Path) -> None:
+    full = Sketch([ROW, dropped(1, 13 * SECOND)], [delivery(ROW)], calls=[call(ROW)])
+    judged = verdict.judge(seal(tmp_path, _of("light", _good()), _of("heavy", full)))
+    assert judged.status == "PASS"
+    assert judged.reasons[0].startswith("heavy: SATURATED: it does not sustain the offered 10.0/s")
+    assert judged.reasons[1] == "no thresholds: observed, not inferred"

@@ -13,7 +13,7 @@ import pytest
 from tests.workers.services import ROOT, environment
 
 MODULES = sorted((ROOT / "workers").glob("*.py"))
-ALLOWED = {"dramatiq", "redis", "urllib3", "uvicorn", *sys.stdlib_module_names}
+ALLOWED = {"circuitbreaker", "dramatiq", "redis", "urllib3", "uvicorn", *sys.stdlib_module_names}
 
 
 def imports(path: Path) -> set[str]:

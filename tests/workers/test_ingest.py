@@ -109,3 +109,46 @@ def test_without_a_redis_it_lives_but_is_not_ready_and_says_how_to_repeat_a_job(
     printed = (ingest.folder / "ingest.out").read_text()
     assert "Traceback" not in printed
     assert "hunter2" not in printed + json.dumps(asked)
+
+
+@pytest.fixture
+def apart(clean_redis: str) -> dict[str, str]:
+    """Queue -> URL: payments and webhooks have servers (here: databases) of their own."""
+    server = clean_redis.removesuffix("/0")
+    return {"payments": f"{server}/1", "webhooks": f"{server}/2"}
+
+
+@pytest.mark.parametrize("mode", ["inline", "thread"])
+def test_each_job_goes_to_the_server_of_its_queue(
+    clean_redis: str, apart: dict[str, str], start_ingest: StartIngest, mode: str
+) -> None:
+    ingest = start_ingest(
+        REDIS_URL=apart["payments"], REDIS_URLS=json.dumps(apart), INGEST_ENQUEUE=mode
+    )
+    for queue in apart:
+        job = {**JOB, "amount": 5} if queue == "payments" else JOB
+        assert ingest.ask("POST", f"/jobs/{queue}", job)[0] == 202
+    for queue, url in apart.items():
+        with redis.Redis.from_url(url) as client:
+            assert client.keys("dramatiq:*.msgs") == [f"dramatiq:{queue}.msgs".encode()]
+        assert [message["queue_name"] for message in waiting(url, queue)] == [queue]
+
+
+def test_the_ledger_is_that_of_the_payments_server(
+    clean_redis: str, apart: dict[str, str], start_ingest: StartIngest
+) -> None:
+    ingest = start_ingest(REDIS_URL=apart["webhooks"], REDIS_URLS=json.dumps(apart))
+    with redis.Redis.from_url(apart["payments"]) as client:
+        client.hset("sample:ledger", "a", "ch_1")
+    assert ingest.ask("GET", "/ledger") == (200, {"entries": 1})
+
+
+def test_it_is_ready_only_when_each_server_answers(
+    clean_redis: str, apart: dict[str, str], start_ingest: StartIngest
+) -> None:
+    ingest = start_ingest(REDIS_URL=apart["payments"], REDIS_URLS=json.dumps(apart))
+    wait_until(lambda: is_ready(ingest), 5, "the ingest is ready")
+    apart["webhooks"] = f"redis://127.0.0.1:{free_port()}/0"
+    half = start_ingest(REDIS_URL=apart["payments"], REDIS_URLS=json.dumps(apart))
+    assert half.ask("GET", "/readyz")[0] == 503
+    assert half.ask("GET", "/ledger")[0] == 200

@@ -1,0 +1,174 @@
+"""What measures one trial: the load generator, the sampler, and looks into Redis and the ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import redis
+
+from perfkit.clock import Clock
+from perfkit.launcher.placement import Placement
+from perfkit.launcher.stack import Stack
+from perfkit.plan import Trial
+from perfkit.redaction import redact
+from perfkit.runner.application import Application
+from perfkit.runner.collect import read_json
+from perfkit.runner.enqueuing import EnqueueProcess
+from perfkit.runner.figures import LiveFigures
+from perfkit.runner.generator import GeneratorProcess, Sender
+from perfkit.runner.leftovers import Holdings
+from perfkit.runner.specs import load_spec, servers_of
+from perfkit.telemetry import (
+    HostProbe,
+    ProcessProbe,
+    ProcessTable,
+    Sampler,
+    SamplerSummary,
+    SampleSink,
+    redis_probes,
+)
+from perfkit.telemetry.facts import HostFacts
+
+__all__ = ["Instruments"]
+
+_SAMPLE_EVERY_NS: Final = 200_000_000
+
+
+class Instruments:
+    """Those of one trial, on a stack that is up: `start`, `stop`, look at what is left, `close`."""
+
+    def __init__(
+        self,
+        trial: Trial,
+        stack: Stack,
+        folder: Path,
+        facts: Mapping[str, Any],
+        placement: Placement,
+        clock: Clock,
+        application: Application,
+    ) -> None:
+        self._stack = stack
+        self._folder = folder
+        # Jobs may enqueue others: of an application that is not ours, all its queues are watched.
+        queues = trial.scenario.queues if trial.scenario.system is None else application.queues
+        namespace = application.namespace
+        servers = servers_of(stack, queues)
+        with contextlib.ExitStack() as opened:
+            self._holdings = opened.enter_context(contextlib.closing(Holdings(servers, namespace)))
+            self._http = opened.enter_context(
+                httpx.Client(base_url=stack.ingest_url or "", timeout=10)
+            )
+            self._ledger_before = self._ledger()
+            self._processes = ProcessTable()
+            self.sampler = Sampler(
+                [
+                    # What may wait on a network comes last.
+                    ProcessProbe(self._processes),
+                    HostProbe(),
+                    *redis_probes(stack.redis_servers, queues, namespace=namespace),
+                ],
+                clock=clock,
+                sink=SampleSink(folder / "samples.arrow", trial.index),
+                period_ns=_SAMPLE_EVERY_NS,
+            )
+            spec = load_spec(trial, stack, facts, folder, placement)
+            self.generator: Sender = (
+                GeneratorProcess(spec, folder)
+                if trial.scenario.load.via == "http"
+                else EnqueueProcess(spec, trial.scenario.job, stack, folder)
+            )
+            self._opened = opened.pop_all()
+        host = HostFacts.read()
+        self._live = LiveFigures(host.memory_total_bytes, host.cpus)
+
+    def start(self) -> None:
+        """Sample from now on, and return when the generator waits for its "go".
+
+        Raises:
+            ChildDied, NotReady: it does not get so far.
+        """
+        self.watch_processes()
+        self.sampler.start()
+        self.generator.wait_loaded()
+
+    @property
+    def tick(self) -> int:
+        """Number of the sampler's last tick; 0 before the first."""
+        return 0 if (snapshot := self.sampler.snapshot) is None else snapshot.tick
+
+    def figures(self) -> dict[str, float]:
+        """What is known now, as of `LiveFigures`."""
+        roles = {name: process.role for name, process in self._stack.processes.items()}
+        return self._live.of(
+            self.generator.figures, self.sampler.snapshot, {**roles, "generator": "generator"}
+        )
+
+    def watch_processes(self) -> None:
+        """Sample every process of the stack there is by now, and our own."""
+        for name, process in self._stack.processes.items():
+            self._processes.put(name, process.pid)
+        self._processes.put("generator", self.generator.pid)
+        self._processes.put("perfkit", os.getpid())
+
+    def left(self) -> int:
+        """Jobs that are not finished; -1 where that is not known."""
+        try:
+            return self._holdings.remaining()
+        except redis.RedisError:
+            return -1  # the stack's own check tells when Redis has died
+
+    def stop(self) -> SamplerSummary:
+        """End load and sampling; tells how the sampling went."""
+        try:
+            self.generator.close()
+        finally:
+            summary = self.sampler.stop()
+        return summary
+
+    def abandon(self) -> None:
+        """The same after a failure, without patience."""
+        self.generator.close(2.0)
+        self.sampler.stop()
+
+    def leftovers(self, alive: Mapping[str, bool]) -> tuple[list[dict[str, Any]], str | None]:
+        """What Redis holds when the workers have stopped, and why it could not be read.
+
+        Args:
+            alive: worker -> whether it lived until it was told to stop.
+        """
+        owners = {broker: (name, alive.get(name, False)) for broker, name in self._brokers()}
+        try:
+            return self._holdings.leftovers(owners), None
+        except redis.RedisError as error:
+            return [], f"Redis could not be read when the trial ended: {redact(str(error))}"
+
+    def ledger_entries(self) -> int | None:
+        """Payments that were charged in this trial; None where the system keeps no books."""
+        entries = self._ledger()
+        if entries is None or self._ledger_before is None:
+            return None
+        return entries - self._ledger_before
+
+    def close(self) -> None:
+        """Leave servers and ingest."""
+        self._opened.close()
+
+    def _brokers(self) -> list[tuple[str, str]]:
+        """Broker id and worker name, by what each worker wrote when it was ready."""
+        notes = (read_json(path) for path in (self._folder / "spool").glob("*.ready"))
+        return [(note["broker_id"], note["name"]) for note in notes if "broker_id" in note]
+
+    def _ledger(self) -> int | None:
+        """Payments charged so far, by the system's own books; None without an ingest to ask."""
+        if self._stack.ingest_url is None:
+            return None
+        try:
+            answer = self._http.get("/ledger")
+        except httpx.HTTPError:
+            return None
+        return int(answer.json()["entries"]) if answer.status_code == 200 else None

@@ -1,0 +1,64 @@
+"""The README's examples of files and of Python, and the facts it repeats from elsewhere."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+
+import perfkit
+from perfkit.api.runs import Run
+from perfkit.scenario import load_document, parse
+from tests.guide.readme import README, ROOT, fenced
+
+
+def test_the_scenarios_can_be_used_as_they_stand() -> None:
+    parsed = [parse(tomllib.loads(text), "README.md") for text in fenced("toml")]
+    assert [each.name for each in parsed] == ["checkout", "shop"]
+
+
+def test_the_python_names_what_there_is() -> None:
+    (text,) = fenced("python")
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = {"perfkit": perfkit, "run": Run}[node.value.id]
+            assert hasattr(owner, node.attr), node.attr
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table whose head begins with these words."""
+    table = README.split(f"\n| {heading} ", 1)[1].split("\n\n", 1)[0]
+    lines = table.splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_each_built_in_scenario_is_listed_with_its_load_and_its_window() -> None:
+    listed = {row[0].strip("`"): row for row in rows("scenario")}
+    built_in = {path.stem for path in (ROOT / "perfkit" / "builtin").glob("*.toml")}
+    assert set(listed) == {name for name in built_in if not name.endswith("-open")}
+    for name, row in listed.items():
+        scenario = parse(*load_document(name))
+        numbers = [int(each) for each in re.findall(r"\d+", row[1].split(" users")[0])]
+        assert max(numbers) == scenario.peak
+        size, unit = row[2].split()
+        assert int(size) * {"s": 10**9, "min": 60 * 10**9}[unit] == scenario.window_ns
+
+
+def test_every_exit_code_of_the_command_line_is_listed() -> None:
+    listed = {int(row[0]) for row in rows("code")}
+    codes = {0, 5, 99, 130}
+    kinds = [perfkit.PerfkitError]
+    while kinds:
+        kind = kinds.pop()
+        codes.add(kind.exit_code)
+        kinds += kind.__subclasses__()
+    assert listed == codes
+
+
+def test_what_is_linked_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_it_can_be_read_at_a_sitting() -> None:
+    assert len(README.splitlines()) < 300
