@@ -38,12 +38,14 @@ _NAMES: Final = {
 
 
 def broken(run: StoredRun, trial: int) -> list[str]:
-    """One sentence for each fault of a trial, without a full stop; of many the first three."""
+    """One sentence for each fault of a trial, without a full stop; of many the first three.
+
+    What was not carried out comes first: everything else is read differently then.
+    """
     facts = run.facts(trial)
-    found = [
-        _sentence(facts, fault, each)
-        for fault, each in zip(facts.faults, recoveries(run, trial), strict=True)
-    ]
+    pairs = list(zip(facts.faults, recoveries(run, trial), strict=True))
+    pairs.sort(key=lambda pair: pair[0].done_ns is not None)
+    found = [_sentence(facts, fault, each) for fault, each in pairs]
     if len(found) <= _MOST:
         return found
     return [*found[:_MOST], f"and {format_count(len(found) - _MOST)} more faults"]

@@ -161,10 +161,10 @@ def _judge_trial(run: StoredRun, trial: int) -> TrialVerdict:
     told = broken(run, trial)
     reasons = [*reasons, *told] if invalid else [*told, *reasons]
     reasons += (
-        f"fault not carried out: {each.action} {each.target}: {each.error}"
+        f"fault not carried out to its end: {each.action} {each.target}: {each.error}"
         for each in facts.faults
         # Half of a restart is none, and neither is what could not be mended what was asked.
-        if each.done_ns is None or (each.error is not None and each.ended_ns is None)
+        if each.done_ns is not None and each.error is not None and each.ended_ns is None
     )
     return TrialVerdict(
         trial=trial,
