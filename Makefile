@@ -32,9 +32,13 @@ $(READY): requirements.lock pyproject.toml
 report: $(READY) ## Measure the first scenario on 1, 2 and 4 workers; leave one report
 	@$(BIN)/perfkit sweep first --axis workers=1,2,4
 
+# What only reads may share the cores; what launches and measures runs alone.
+PURE := $(addprefix tests/,api figures frames reporting scenario stats store verdict)
+
 # The ci profile draws the same examples each time; test-full explores new ones.
 test: $(READY) lint ## Lint, types, tests, notebooks
-	@$(BIN)/python -m pytest -m "not full" -q -n 2 --dist loadfile --hypothesis-profile=ci
+	@$(BIN)/python -m pytest -m "not full" -q --hypothesis-profile=ci -n 2 --dist loadfile $(PURE)
+	@$(BIN)/python -m pytest -m "not full" -q --hypothesis-profile=ci tests $(PURE:%=--ignore=%)
 	@$(MAKE) --no-print-directory nbval
 
 .PHONY: nbval

@@ -165,7 +165,7 @@ CELLS: Final = (
     _cell(
         _KILL, "stock timings",
         "nobody takes the dead worker for dead within 60 s: its jobs wait in its ack set",
-        "§0.6 crash recovery is probabilistic", stuck="some", within_s=8.0,
+        "§0.6 crash recovery is probabilistic", stuck="some",
     ),
     _cell(
         _KILL, "dramatiq command",

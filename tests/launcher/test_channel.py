@@ -103,7 +103,8 @@ def test_a_stack_that_does_not_answer_is_not_waited_for_for_ever(
 
 def test_another_user_is_not_answered(lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_peer", lambda _: (lease.owner_pid, os.geteuid() + 1))
-    with pytest.raises(StackError, match="went down"):
+    # It hangs up; whether the request was out by then is a matter of microseconds.
+    with pytest.raises((StackError, UsageError), match=r"went down|is gone"):
         list(asked(lease, {"do": "count"}))
 
 

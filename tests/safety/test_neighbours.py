@@ -19,6 +19,7 @@ from perfkit.store import verify
 from tests.runner.conftest import ROOT
 from tests.safety.surroundings import Held
 from tests.sealed import Sketch, request, seal
+from tests.soundness import MEASURED
 from tests.waiting import wait_until
 
 RUN = ("run", "smoke", "--no-report", "--warmup", "500ms", "--duration", "2s", "--rate", "60",
@@ -57,7 +58,7 @@ def test_two_runs_in_one_folder_do_not_disturb_each_other_and_warn(
         for run in runs:
             run.kill()
     said = [log.read_text() for log in logs]
-    assert all(code in (0, 99) for code in codes), said  # a busy host may not carry its load
+    assert all(code in MEASURED for code in codes), said
     for each in held:
         each.assert_given_back(temporary)
     folders = [path for path in results.glob("smoke/*") if path.is_dir()]

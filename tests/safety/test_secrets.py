@@ -20,6 +20,7 @@ from perfkit.launcher.keeper import PREFIX
 from tests.conftest import PrivateRedis, private_redis
 from tests.leaks import descendants_of
 from tests.runner.conftest import ROOT, Start
+from tests.soundness import MEASURED
 
 # A core of letters in each, which no way of writing it changes.
 PASSWORD = "pl4ntedPassword@/:?#%é"
@@ -113,7 +114,7 @@ def test_planted_secrets_are_nowhere(measuring: Start, temporary: Path, tmp_path
         assert any(".leases" in str(path) for path in run.results.rglob("*.json"))
         assert leaks(run.results / ".leases", CORE) == []
         code = run.code(240)
-    assert code in (0, 99), run.said()  # a busy host may not carry its load
+    assert code in MEASURED, run.said()
     assert CORE not in unquote(run.said())
     folder = run.run_folder()
     assert (folder / "report.html").is_file()
@@ -146,7 +147,7 @@ def test_a_private_redis_keeps_its_password_to_itself(measuring: Start, temporar
         stranger.ping()
     for lease in (run.results / ".leases").glob("*.json"):
         assert stat.S_IMODE(lease.stat().st_mode) == 0o600
-    assert run.code(120) in (0, 99), run.said()
+    assert run.code(120) in MEASURED, run.said()
     assert password not in run.said()
     assert leaks(run.results, password) == []
     assert not os.path.lexists(config)
