@@ -10,11 +10,10 @@ stamps are whole microseconds.
 from __future__ import annotations
 
 import heapq
-import itertools
-import math
 from collections import deque
 from typing import Any
 
+from arrivals import arrivals
 from system import SECOND, Message, System, Worker, between, uniform
 
 from telemetry import events, readings
@@ -101,42 +100,9 @@ class Simulation:
         heapq.heappush(self._heap, (instant, self._sequence, action, arguments))
 
     def _plan(self) -> None:
-        """Poisson arrivals, of a changing rate by thinning; each knows its queue and its job."""
-        system = self.system
-        queues = list(system.services)
-        whole = sum(service.weight for service in system.services.values())
-        at, seq, peak = float(system.start_ns), 0, system.peak
-        for drawn in itertools.count():
-            if not peak:
-                break
-            gap = -math.log(uniform(system.seed, drawn, "gap")) / peak
-            at += gap * SECOND
-            if at >= system.load_end:
-                break
-            rate = system.rate_at(at)
-            if rate < peak and uniform(system.seed, drawn, "kept") >= rate / peak:
-                continue
-            key = f"{system.seed}/{seq}"
-            choice, chosen = uniform(key, "queue") * whole, queues[-1]
-            for queue in queues:
-                if choice < system.services[queue].weight:
-                    chosen = queue
-                    break
-                choice -= system.services[queue].weight
-            intended = round(at / 1000) * 1000
-            request = {
-                "trial": system.trial,
-                "seq": seq,
-                "key": key,
-                "queue": chosen,
-                "job_id": f"{system.trial:08x}-0000-4000-8000-{seq:012x}",
-                "user": None,
-                "iteration": None,
-                "intended_ns": intended,
-            }
+        for request in arrivals(self.system):
             self._arrivals += 1
-            self._at(intended, self._arrive, request)
-            seq += 1
+            self._at(request["intended_ns"], self._arrive, request)
 
     def _arrive(self, now: int, request: dict[str, Any]) -> None:
         system, key = self.system, request["key"]

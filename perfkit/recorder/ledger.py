@@ -61,7 +61,7 @@ class Ledger:
             os.posix_fallocate(self._fd, 0, size)
             os.pwrite(self._fd, text.ljust(HEADER_BYTES), 0)
             self._map = mmap.mmap(self._fd, size)
-        except BaseException:
+        except BaseException:  # a signal's exception too: no half-made file stays, nor its lock
             os.close(self._fd)
             path.unlink()
             raise

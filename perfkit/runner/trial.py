@@ -194,7 +194,7 @@ class _Conductor:
             self._until(self._window_ns, "warm-up")
             self._until(end_ns, "measure")
             self._drain(end_ns + scenario.window.drain_ns)
-        except BaseException:
+        except BaseException:  # a second Ctrl-C too: what was broken is mended, what is there kept
             self._breakage.close(hurry=True)
             self._instruments.abandon()
             self._note_stack()

@@ -173,14 +173,15 @@ def test_users_with_a_pacing_send_at_fixed_instants(start: Start) -> None:
 
 
 SLOW = """
-import time
+import pathlib
 
 class Slow(dramatiq.Middleware):
     calls = 0
     def before_enqueue(self, broker, message, delay):
         Slow.calls += 1
         if Slow.calls == 1:
-            time.sleep(0.2)
+            # A pipe is at its end when the test has opened it and let go of it.
+            pathlib.Path(__file__).with_name("held").read_bytes()
         if Slow.calls == 3:
             raise dramatiq.middleware.MiddlewareError("not this one")
 
@@ -193,8 +194,11 @@ def test_a_call_that_takes_long_is_no_lag_of_our_own_and_one_that_raises_is_an_e
 ) -> None:
     with (shop / "shop.py").open("a") as module:
         module.write(SLOW)
+    os.mkfifo(shop / "held")
     enqueuing = start()
-    enqueuing.go()
+    start_ns = enqueuing.go()
+    wait_until(lambda: monotonic_ns() > start_ns + 200 * MS, 5, "the first call takes its time")
+    (shop / "held").write_bytes(b"")
     enqueuing.ended()
     rows = enqueuing.rows()
     assert len(rows) == 30

@@ -57,7 +57,7 @@ async def written(what: str) -> None:
     message = CurrentMessage.get_current_message()
     if message is None:
         raise RuntimeError("this actor needs a message")
-    await asyncio.sleep(0.002)
+    await asyncio.to_thread(message.encode)
 
 
 @dramatiq.actor(queue_name="mail", max_retries=0)
