@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export PYTHONNOUSERSITE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup report test test-full lint bench campaign lab lock notebooks examples clean
+.PHONY: help setup report test test-full lint bench campaign soak lab lock notebooks examples clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -32,13 +32,11 @@ $(READY): requirements.lock pyproject.toml
 report: $(READY) ## Measure the first scenario on 1, 2 and 4 workers; leave one report
 	@$(BIN)/perfkit sweep first --axis workers=1,2,4
 
-# What only reads may share the cores; what launches and measures runs alone.
-PURE := $(addprefix tests/,api figures frames reporting scenario stats store verdict)
-
+# Three at a time, since most of them wait; what they say of a measured run holds on a busy machine
+# too (tests/soundness.py).
 # The ci profile draws the same examples each time; test-full explores new ones.
 test: $(READY) lint ## Lint, types, tests, notebooks
-	@$(BIN)/python -m pytest -m "not full" -q --hypothesis-profile=ci -n 2 --dist loadfile $(PURE)
-	@$(BIN)/python -m pytest -m "not full" -q --hypothesis-profile=ci tests $(PURE:%=--ignore=%)
+	@$(BIN)/python -m pytest -m "not full" -q --hypothesis-profile=ci -n 3 --dist loadfile
 	@$(MAKE) --no-print-directory nbval
 
 .PHONY: nbval
@@ -61,6 +59,9 @@ bench: $(READY) ## Measure the instrument itself, beside its peers where they ar
 
 campaign: $(READY) ## Long measurements, resumable: PART=stacks, profiles, servers ...
 	@$(BIN)/python -m tests.benchmarks.campaign $(PART)
+
+soak: $(READY) ## Load for MINUTES=30 while things break: all accounted for, memory level
+	@$(BIN)/python -m tests.benchmarks.soak --minutes $(or $(MINUTES),30)
 
 lab: $(READY) ## Open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks

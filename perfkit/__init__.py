@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from perfkit import figures, stats
     from perfkit.api import (
         Run,
+        calibrate,
         example_run,
+        export_run,
+        import_run,
         list_runs,
         open_run,
         report,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
         sweep_async,
     )
     from perfkit.api.history import history
+    from perfkit.api.recorded import recorded
     from perfkit.errors import PerfkitError
 
 __version__: Final = "0.1.0"
@@ -34,11 +38,15 @@ __all__ = [
     "PerfkitError",
     "Run",
     "__version__",
+    "calibrate",
     "example_run",
+    "export_run",
     "figures",
     "history",
+    "import_run",
     "list_runs",
     "open_run",
+    "recorded",
     "report",
     "resume",
     "run",
@@ -52,6 +60,7 @@ __all__ = [
 _HOMES: Final = {
     "PerfkitError": "perfkit.errors",
     "history": "perfkit.api.history",  # of that name `perfkit.api` has the module
+    "recorded": "perfkit.api.recorded",  # likewise
 }
 _SUBPACKAGES: Final = ("figures", "stats")
 

@@ -321,7 +321,7 @@ def _variant(
     source: Source, values: Mapping[str, Value], chosen: Mapping[str, Value], repetition: int
 ) -> Trial:
     document = with_values(source.document, {**values, **chosen})
-    label = " ".join(f"{_SHORT.get(key, key)}={value}" for key, value in chosen.items())
+    label = " ".join(f"{_SHORT.get(key, key)}={_written(value)}" for key, value in chosen.items())
     named = f"{source.name} {label}".strip()
     scenario = parse(document, named)
     if repetition:
@@ -338,6 +338,11 @@ def _variant(
         repetition=repetition,
         reason="planned",
     )
+
+
+def _written(value: Value) -> str:
+    """A value as a scenario's file has it: ``false``, not Python's ``False``."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _derived(seed: int, *parts: object) -> int:

@@ -18,8 +18,10 @@ __all__ = [
     "CALLS",
     "JOBS",
     "LEFTOVERS",
+    "OPTIONAL",
     "REQUESTS",
     "SAMPLES",
+    "SCHEDULE",
     "SCHEMA_VERSION",
     "TABLES",
 ]
@@ -133,6 +135,16 @@ LEFTOVERS: Final = pa.schema(
 )
 """What Redis still held when the trial ended, read without writing."""
 
+SCHEDULE: Final = pa.schema(
+    [
+        _required("trial", pa.int32()),
+        _required("offset_ns", pa.int64()),  # from the start of load
+        pa.field("user", pa.int32()),  # closed model only: it comes then,
+        pa.field("until_ns", pa.int64()),  # and is there until then
+    ]
+)
+"""What was planned before the load began: one row per request (open), or per stay of a user."""
+
 TABLES: Final = {
     "requests": REQUESTS,
     "jobs": JOBS,
@@ -140,3 +152,6 @@ TABLES: Final = {
     "calls": CALLS,
     "leftovers": LEFTOVERS,
 }
+
+OPTIONAL: Final = {"schedule": SCHEDULE}
+"""Tables that a trial may have beside those: older runs have none."""

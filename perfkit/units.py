@@ -41,7 +41,8 @@ _BYTES = {
     "TiB": 1024**4,
 }
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/\s*s)?")
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/\s*(s|min|h))?")
+_RATE_S = {None: 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zµ]+)\s*")
 
 
@@ -82,7 +83,7 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_rate(text: str) -> float:
-    """Events per second of "150/s"; the unit may be left out.
+    """Events per second of "150/s", "6/min" or "10/h"; left out, the unit is "/s".
 
     Raises:
         ValueError: when the text is no rate; the message says what is.
@@ -90,7 +91,7 @@ def parse_rate(text: str) -> float:
     rate = _RATE.fullmatch(text.strip())
     if rate is None:
         raise ValueError(f'{text!r} is not a rate; write it as "150/s"')
-    return float(rate[1])
+    return float(rate[1]) / _RATE_S[rate[2]]
 
 
 def format_duration(ns: float) -> str:
@@ -136,7 +137,7 @@ def format_percent(share: float, digits: int = 1) -> str:
 
 def format_count(count: float) -> str:
     """A count with thin thousands separators: "12 345"."""
-    return f"{count:,.0f}".replace(",", "\u202f")
+    return "n/a" if math.isnan(count) else f"{count:,.0f}".replace(",", "\u202f")
 
 
 def format_bytes(size: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
 import subprocess
 import tempfile
@@ -15,6 +16,11 @@ import pytest
 import redis
 
 from tests.waiting import wait_until
+
+# A shell that starts the tests in the background ignores Ctrl-C for them, and all that they start
+# would inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,11 @@ def test_axes_are_fully_crossed_in_the_asked_order() -> None:
     assert [trial.scenario.stack.workers for trial in plan.trials] == [1, 1, 2, 2]
 
 
+def test_a_label_has_a_boolean_as_the_scenario_writes_it() -> None:
+    plan = build(["first"], axes={"stack.restart": [True, False]})
+    assert [trial.label.partition("=")[2] for trial in plan.trials] == ["true", "false"]
+
+
 def test_variants_of_one_repetition_share_their_seed() -> None:
     plan = build(["first"], axes={"workers": [1, 2, 4]}, repetitions=3)
     seeds = [{t.seed for t in plan.trials if t.repetition == r} for r in range(3)]

@@ -62,12 +62,15 @@ def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
         parse_bytes(text)
 
 
-@pytest.mark.parametrize(("text", "rate"), [("150/s", 150.0), ("2.5 / s", 2.5), ("7", 7.0)])
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("150/s", 150.0), ("2.5 / s", 2.5), ("7", 7.0), ("6/min", 0.1), ("9 / h", 0.0025)],
+)
 def test_a_rate_is_read_with_or_without_its_unit(text: str, rate: float) -> None:
     assert parse_rate(text) == rate
 
 
-@pytest.mark.parametrize("text", ["", "-5/s", "5/min", "nan", "/s", "fast"])
+@pytest.mark.parametrize("text", ["", "-5/s", "5/day", "nan", "/s", "fast"])
 def test_what_is_no_rate_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="150/s"):
         parse_rate(text)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from perfkit.api.batch import benchmark, conclude
+    from perfkit.api.calibrating import Calibration, calibrate
+    from perfkit.api.exporting import Export, export_run
     from perfkit.api.history import example_run, list_runs, resolve_run
+    from perfkit.api.importing import Imported, import_run
     from perfkit.api.matrix import Reliability, reliability
     from perfkit.api.measure import plan, resume, run, sweep
     from perfkit.api.notebook import run_async, sweep_async
@@ -16,11 +19,17 @@ if TYPE_CHECKING:
     from perfkit.api.runs import Run, open_run
 
 __all__ = [
+    "Calibration",
+    "Export",
+    "Imported",
     "Reliability",
     "Run",
     "benchmark",
+    "calibrate",
     "conclude",
     "example_run",
+    "export_run",
+    "import_run",
     "list_runs",
     "open_run",
     "plan",
@@ -36,11 +45,17 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "Calibration": "calibrating",
+    "Export": "exporting",
+    "Imported": "importing",
     "Reliability": "matrix",
     "Run": "runs",
     "benchmark": "batch",
+    "calibrate": "calibrating",
     "conclude": "batch",
     "example_run": "history",
+    "export_run": "exporting",
+    "import_run": "importing",
     "list_runs": "history",
     "open_run": "runs",
     "plan": "measure",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfkit.errors import NotARun, UsageError
+from perfkit.errors import NotARun, ResultsNotWritable, UsageError
 from perfkit.paths import is_folder, results_root
 from perfkit.plan import SUITE, Plan, Value, build
 from perfkit.runner import Interrupt, Listener, Options, conduct
@@ -224,12 +225,20 @@ def _carried_out(
         from perfkit.api.rendering import report as render
 
         render(folder)
-    return open_run(folder)
+        return open_run(folder)
+    from perfkit.api.rendering import write_summary
+
+    opened = open_run(folder)
+    # Lists and histories read the summary. On a full disk the measured run is worth more than it.
+    with contextlib.suppress(ResultsNotWritable):
+        write_summary(opened)
+    return opened
 
 
 def _watch_for(scenario: Scenario) -> Watch | None:
     """What aborts a trial; loads neither pandas nor DuckDB, since it runs beside it."""
-    if not any(threshold.abort for threshold in scenario.threshold):
+    is_watched = any(threshold.abort for threshold in scenario.threshold)
+    if not is_watched and scenario.load.abort_below is None:
         return None
     from perfkit.verdict.watching import watch_of
 

@@ -46,5 +46,5 @@ def _worst_queues(run: Run) -> dict[int, tuple[str, float]]:
 def _errors(run: Run, trial: int) -> float:
     counted = run.accounting(trial)
     # A phantom ran although its request got no answer: no error of the job.
-    done = counted.done + counted.done_unacked + counted.phantom
+    done = counted.served + counted.done_unacked + counted.phantom
     return 1 - done / counted.sent if counted.sent else math.nan

@@ -30,6 +30,7 @@ _GRACE_S = 30.0
 async def run_async(
     scenario: str,
     *,
+    faults: Sequence[str] = (),
     live: bool = True,
     example: str = "good",
     results: str | os.PathLike[str] | None = None,
@@ -40,6 +41,7 @@ async def run_async(
 
     Args:
         scenario: a built-in's name or a path.
+        faults: what is broken on purpose beside the scenario's own, such as "kill worker at 4s".
         live: False opens the committed example run ``example`` instead and launches nothing.
         example: which example.
         results, report, values: as of `perfkit.run`.
@@ -52,7 +54,7 @@ async def run_async(
 
     if not live:
         return example_run(example)
-    arguments = ["run", scenario, *_options(results, report, values)]
+    arguments = ["run", scenario, *_broken(faults), *_options(results, report, values)]
     document = await _watched(arguments, _panel())
     return open_run(document["run_dir"])
 
@@ -62,6 +64,7 @@ async def sweep_async(
     *,
     axes: Mapping[str, Sequence[Value]] | None = None,
     repetitions: int = 1,
+    faults: Sequence[str] = (),
     live: bool = True,
     example: str = "good",
     results: str | os.PathLike[str] | None = None,
@@ -74,7 +77,7 @@ async def sweep_async(
         scenarios: built-in names or paths, as a list or in one text with commas between them.
         axes: keys and the values to try; none at all measures each scenario once.
         repetitions: how often each variant runs.
-        live, example, results, report, values: as of `run_async`.
+        faults, live, example, results, report, values: as of `run_async`.
 
     Raises:
         UsageError: no scenario was named, or a value has a comma, which the axis can't carry.
@@ -93,7 +96,7 @@ async def sweep_async(
         if odd := [value for value in given if "," in str(value)]:
             raise UsageError(f"axis {key!r} can't have the value {odd[0]!r}", "leave commas out")
         arguments += ["--axis", f"{key}={','.join(map(_toml, given))}"]
-    arguments += _options(results, report, values)
+    arguments += [*_broken(faults), *_options(results, report, values)]
     document = await _watched(arguments, _panel())
     return open_run(document["run_dir"])
 
@@ -102,6 +105,10 @@ def listed(given: str | Sequence[str]) -> list[str]:
     """The names in a text with commas between them; a list stays as it is."""
     parts = given.split(",") if isinstance(given, str) else given
     return [part.strip() for part in parts if part.strip()]
+
+
+def _broken(faults: Sequence[str]) -> list[str]:
+    return [part for each in faults for part in ("--fault", each)]
 
 
 def _options(

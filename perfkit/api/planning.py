@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from perfkit.plan import Plan
-from perfkit.scenario import Scenario, blotted, builtins, load_document, parse, settings_of
+from perfkit.scenario import (
+    Scenario,
+    blotted,
+    builtins,
+    cautions,
+    load_document,
+    load_words,
+    parse,
+    settings_of,
+)
 from perfkit.units import format_duration, format_rate
 
 __all__ = ["plan_document", "plan_text", "scenarios"]
@@ -18,14 +27,15 @@ def scenarios() -> dict[str, Scenario]:
 
 def _load_words(scenario: Scenario) -> str:
     load, offered = scenario.load, format_rate(scenario.offered_per_s)
+    arrivals = f"{load.arrivals}, exact" if load.exact else load.arrivals
+    if load.trace is not None:
+        return f"open, {load_words(load)} (mean {offered})"
     if load.phase:
-        unit = "jobs/s" if load.model == "open" else "users"
-        levels = ", ".join(f"{phase.level:g}" for phase in load.phase)
         if load.model == "open":
-            return f"open, {load.arrivals}, {levels} {unit} (mean {offered})"
-        return f"closed, {levels} {unit}, at most {offered} on average"
+            return f"open, {arrivals}, {load_words(load)} (mean {offered})"
+        return f"closed, {load_words(load)}, at most {offered} on average"
     if load.model == "open":
-        return f"open, {load.arrivals}, {offered}"
+        return f"open, {arrivals}, {offered}"
     return f"closed, {load.users} users, at most {offered}"
 
 
@@ -42,9 +52,20 @@ def plan_text(plan: Plan) -> str:
             f"window {format_duration(trial.scenario.window_ns)}, "
             f"drain at most {format_duration(window.drain_ns)}"
         )
+    lines += [f"     warning: {words}" for words in _cautions(plan)]
     count = f"{len(plan.trials)} trial{'' if len(plan.trials) == 1 else 's'}"
     lines.append(f"{count}, {format_duration(plan.least_ns)} to {format_duration(plan.most_ns)}")
     return "\n".join(lines)
+
+
+def _cautions(plan: Plan) -> list[str]:
+    """What will make a scenario's numbers worth less, once each."""
+    found = [
+        f"{trial.scenario.name}: {words}"
+        for trial in plan.trials
+        for words in cautions(trial.scenario)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -53,6 +74,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "name": plan.name,
         "least_s": plan.least_ns / 1e9,
         "most_s": plan.most_ns / 1e9,
+        "warnings": _cautions(plan),
         "trials": [
             {
                 "trial": trial.index,

@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, Final
 
 from perfkit.api.document import outcome
 from perfkit.api.runs import Run, open_run
 from perfkit.errors import ResultsNotWritable
 from perfkit.paths import report_notebook
 from perfkit.reporting import render
+from perfkit.verdict.answering import only_requests
 
-__all__ = ["report"]
+OF_JOBS: Final = (
+    "Trials compared",
+    "Phases of the load",
+    "Workers while running",
+    "Faults and recovery",
+    "Backlog",
+    "Where the time goes",
+    "Resources",
+    "Redis",
+    "What the instrument cost",
+)
+"""Sections that would speak of a stack that nobody watched, where only requests are known."""
+
+__all__ = ["OF_JOBS", "OF_USER_CODE", "report", "summarise", "write_summary"]
+
+
+OF_USER_CODE: Final = "Journeys"
+"""The section on what user code did."""
 
 
 def report(run: Run | str | Path) -> Path:
     """Render ``report.ipynb`` and ``report.html`` beside a sealed run; returns the HTML's path.
 
-    ``summary.json`` and ``summary.md`` are written as well.
+    ``summary.json`` and ``summary.md`` are written as well. The report of a run that recorded no
+    jobs, such as an import, lacks the sections on them and on the stack; that on user code is only
+    there where user code made the requests.
 
     Raises:
         NotARun, RunNotSealed: nothing to report on.
@@ -25,17 +46,34 @@ def report(run: Run | str | Path) -> Path:
         ReportFailed: the notebook did not run to its end; the HTML is there, marked FAILED.
     """
     opened = run if isinstance(run, Run) else open_run(run)
-    document = outcome(opened)
-    headline = opened.headline()
+    write_summary(opened)
+    notebook = report_notebook("10_run_report")
+    parameters = {"run_dir": str(opened.path)}
+    dropped = [*(OF_JOBS if only_requests(opened.stored) else ())]
+    if not any(opened.stored.facts(trial).journey for trial in opened.stored.trials):
+        dropped.append(OF_USER_CODE)
+    return render(notebook, parameters, opened.path, stem="report", dropped=dropped)
+
+
+def summarise(run: Run) -> tuple[dict[str, Any], str]:
+    """What ``summary.json`` and ``summary.md`` hold."""
+    headline = run.headline()
     lines = "\n".join(f"- {line}" for line in headline.lines)
+    return outcome(run), f"**{headline.sentence}**\n\n{lines}\n"
+
+
+def write_summary(run: Run) -> None:
+    """Write ``summary.json`` and ``summary.md`` beside a sealed run: lists read the former.
+
+    Raises:
+        ResultsNotWritable: the run's folder is read-only, or the disk is full.
+    """
+    document, text = summarise(run)
     try:
-        (opened.path / "summary.json").write_text(json.dumps(document, indent=2) + "\n")
-        (opened.path / "summary.md").write_text(f"**{headline.sentence}**\n\n{lines}\n")
+        (run.path / "summary.json").write_text(json.dumps(document, indent=2) + "\n")
+        (run.path / "summary.md").write_text(text)
     except OSError as error:
         raise ResultsNotWritable(
-            f"{opened.path} can't take the report: {error.strerror}",
+            f"{run.path} can't take the report: {error.strerror}",
             "free some space, or copy the run to a folder that can be written",
         ) from None
-    return render(
-        report_notebook("10_run_report"), {"run_dir": str(opened.path)}, opened.path, stem="report"
-    )

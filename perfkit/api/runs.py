@@ -73,6 +73,18 @@ class Run:
         """One row per planned request, as recorded."""
         return frames.requests(self.stored, trial)
 
+    def schedule(self, trial: int) -> pd.DataFrame:
+        """What was planned before the load began, also what a trial that was cut short never sent.
+
+        Columns: trial, offset_ns (from the start of load); of a closed model a row is the stay of a
+        user (user, until_ns).
+
+        Raises:
+            NotARun: the run is from before schedules were kept.
+        """
+        planned: pd.DataFrame = self.stored.table("schedule", trial).to_pandas()
+        return planned
+
     def samples(self, trial: int | None = None, metric: str | None = None) -> pd.DataFrame:
         """Telemetry, one row per reading."""
         return frames.samples(self.stored, trial, metric)
@@ -130,6 +142,10 @@ class Run:
     def stalled(self, trial: int) -> pd.DataFrame:
         """Messages that waited for recovery, by queue, over the time of one trial."""
         return frames.stalled(self.stored, trial)
+
+    def journeys(self) -> pd.DataFrame:
+        """What user code did: how its iterations ended, its checks, and values of its own."""
+        return frames.journeys(self.stored)
 
     def slow_commands(self) -> pd.DataFrame:
         """What Redis' slow log had, by command."""

@@ -117,7 +117,7 @@ def run_text(run: Run) -> str:
     headline = run.headline()
     rows: list[tuple[str, ...]] = [_COLUMNS]
     for row in run.trials().to_dict("records"):
-        most = "≤ " if row["model"] == "closed" else ""
+        most = "≤ " if row["model"] == "closed" and row["offered_per_s"] > 0 else ""
         rows.append(
             (
                 row["title"],

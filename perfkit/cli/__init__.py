@@ -20,9 +20,11 @@ __all__ = ["cli", "main"]
 # A verb's module is imported when the verb is used: what measures loads much, and to list runs is
 # to be quick.
 _SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
-    "Set up": dict.fromkeys(("doctor", "scenarios", "plan", "completion"), "setting_up"),
+    "Set up": dict.fromkeys(
+        ("doctor", "calibrate", "scenarios", "plan", "completion"), "setting_up"
+    ),
     "Measure": dict.fromkeys(("run", "sweep"), "measuring"),
-    "Read": dict.fromkeys(("report", "list", "show", "history"), "reading"),
+    "Read": dict.fromkeys(("report", "list", "show", "history", "export", "import"), "reading"),
     "Operate": dict.fromkeys(("stack", "repair"), "operating"),
 }
 _HOMES: Final = {verb: home for verbs in _SECTIONS.values() for verb, home in verbs.items()}
@@ -38,8 +40,9 @@ class _Sectioned(click.Group):
         if cmd_name not in _HOMES:
             return None
         module: Any = importlib.import_module(f"perfkit.cli.{_HOMES[cmd_name]}")
-        # "list" would hide the built-in name in its module.
-        command: click.Command = getattr(module, "list_" if cmd_name == "list" else cmd_name)
+        # Names of Python's own have an underline in their module.
+        own = f"{cmd_name}_" if cmd_name in ("import", "list") else cmd_name
+        command: click.Command = getattr(module, own)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -40,6 +40,20 @@ class _ScenarioName(click.ParamType[str]):
         return [*names, CompletionItem(incomplete, type="file")]
 
 
+class _Shards(click.ParamType["int | str"]):
+    name = "n"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        text = str(value)
+        if text == "auto":
+            return text
+        if text.isdecimal() and int(text) > 0:
+            return int(text)
+        raise click.BadParameter(f'{text!r} is neither a number from 1 up nor "auto"', ctx, param)
+
+
 SCENARIO = _ScenarioName()
 
 
@@ -92,6 +106,8 @@ def scenario_options(function: F) -> F:
         click.option("--profile", metavar="NAME", help="Redis configuration."),
         click.option("--users", type=click.IntRange(1), help="Of a closed model."),
         click.option("--rate", type=float, help="Jobs per second of an open model."),
+        click.option("--speed", type=float, help="Of a trace: 2 replays it in half its time."),
+        click.option("--shards", type=_Shards(), help='Processes that send, or "auto".'),
         click.option("--duration", metavar="TIME", help='Measured window, such as "20s".'),
         click.option("--warmup", metavar="TIME", help="Before the window."),
         click.option("--drain", metavar="TIME", help="Limit of the wait for the last jobs."),

@@ -42,7 +42,7 @@ def fail(error: PerfkitError) -> None:
 
 
 def _figures(progress: Progress) -> str:
-    shown = ("sent", "done", "waiting", "in_flight", "dropped", "errors")
+    shown = ("sent", "done", "waiting", "in_flight", "stalled", "dropped", "errors")
     parts = [
         f"{name.replace('_', ' ')} {format_count(progress.figures[name])}"
         for name in shown

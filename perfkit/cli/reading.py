@@ -1,4 +1,4 @@
-"""Verbs that read what was measured: report, list, show, history."""
+"""Verbs that read what was measured: report, list, show, history, export, import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from perfkit.api.selection import STATES, VERDICTS
 from perfkit.cli.choices import SCENARIO, as_json, results_option, split_pair
 from perfkit.cli.output import emit
 
-__all__ = ["history", "list_", "report", "show"]
+__all__ = ["export", "history", "import_", "list_", "report", "show"]
 
 _verdict = click.option(
     "--verdict",
@@ -142,6 +142,96 @@ def history(
         else f"no trial of {scenario} under {results_root(results)} is like that"
     )
     emit(document, as_json, text)
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("archive", "csv", "hgrm", "hlog", "k6")),
+    default="archive",
+    show_default=True,
+    help="A zip with the report; tables as CSV; HdrHistogram percentiles or log; k6's summary.",
+)
+@click.option("-o", "--output", metavar="PATH", help="A file, or a folder for it (default: here).")
+@click.option("--trial", type=click.IntRange(0), help="Of hgrm, hlog and k6; default: each.")
+@click.option("--queue", metavar="NAME", help="Of hgrm and hlog.")
+@click.option(
+    "--metric",
+    default="latency",
+    show_default=True,
+    metavar="NAME",
+    help="Of hgrm and hlog: latency, response, added, queue_wait, service, request, ...",
+)
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@results_option
+@as_json
+def export(
+    run: str | None,
+    form: str,
+    output: str | None,
+    trial: int | None,
+    queue: str | None,
+    metric: str,
+    force: bool,
+    results: str | None,
+    as_json: bool,
+) -> None:
+    """Write a sealed run for a colleague or another tool, without secrets (default: the newest)."""
+    from perfkit.api.exporting import export_run
+    from perfkit.api.history import resolve
+
+    written = export_run(
+        resolve(run, results=results),
+        format=form,
+        output=output,
+        trial=trial,
+        queue=queue,
+        metric=metric,
+        overwrite=force,
+    )
+    document = {"path": str(written.path), "format": form, "notes": list(written.notes)}
+    notes = "".join(f"\n  - {note}" for note in written.notes)
+    emit(document, as_json, f"written: {written.path}{notes}")
+
+
+@click.command("import")
+@click.argument("file")
+@click.option("--name", metavar="NAME", help="Of the run; of k6's output only.")
+@click.option(
+    "--expected-interval",
+    metavar="TIME",
+    help="Of k6's output only: make up the requests that slow ones kept from coming, as "
+    "HdrHistogram does; the run's name says so.",
+)
+@click.option("--most-bytes", type=click.IntRange(1), help="What FILE may unpack to (8 GiB).")
+@results_option
+@as_json
+def import_(
+    file: str,
+    name: str | None,
+    expected_interval: str | None,
+    most_bytes: int | None,
+    results: str | None,
+    as_json: bool,
+) -> None:
+    """Read an archive of `perfkit export`, or k6's JSON output (`k6 run --out json=FILE`).
+
+    Archives are verified first; nothing in them is executed.
+    """
+    from perfkit.api.importing import MOST_BYTES, import_run
+
+    found = import_run(
+        file,
+        results=results,
+        name=name,
+        expected_interval=expected_interval,
+        most_bytes=most_bytes or MOST_BYTES,
+    )
+    notes = "".join(f"\n  - {note}" for note in found.notes)
+    document = {"run_dir": str(found.run.path), "notes": list(found.notes)}
+    emit(document, as_json, f"run: {found.run.path}{notes}")
 
 
 def _values(axes: tuple[str, ...]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Verbs that set up: doctor, scenarios, plan, completion."""
+"""Verbs that set up: doctor, calibrate, scenarios, plan, completion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from perfkit.cli.choices import (
 from perfkit.cli.output import emit
 from perfkit.plan import build
 
-__all__ = ["completion", "doctor", "plan", "scenarios"]
+__all__ = ["calibrate", "completion", "doctor", "plan", "scenarios"]
 
 
 @click.command()
@@ -48,6 +48,28 @@ def doctor(redis: str | None, redis_server: str | None, results: str | None, as_
     }
     emit(document, as_json, "\n".join(lines))
     return 1 if failed else 0
+
+
+@click.command()
+@click.option(
+    "--url", metavar="URL", help="http://host:port[/path]; left out: a bare server of our own."
+)
+@click.option("--rate", type=float, metavar="R", help="Requests per second at fixed instants.")
+@click.option("--connections", type=click.IntRange(1), default=64, show_default=True, metavar="N")
+@click.option("--duration", default="5s", show_default=True, metavar="TIME")
+@as_json
+def calibrate(
+    url: str | None, rate: float | None, connections: int, duration: str, as_json: bool
+) -> None:
+    """Measure the load generator itself: its rate, its CPU, how late it sends.
+
+    Without --rate every connection sends back to back. There is no warm-up and no verdict.
+    """
+    from perfkit.api.calibrating import calibrate as measure
+    from perfkit.api.calibrating import calibration_text
+
+    found = measure(url, rate=rate, connections=connections, duration=duration)
+    emit(found.document(), as_json, calibration_text(found))
 
 
 @click.command()

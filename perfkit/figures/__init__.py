@@ -24,6 +24,7 @@ from perfkit.figures.chart import (
 )
 from perfkit.figures.environment import environment, reproduce, settings
 from perfkit.figures.instrument import instrument
+from perfkit.figures.journeys import journeys
 from perfkit.figures.latency import by_percentile, intended_and_sent
 from perfkit.figures.load import throughput
 from perfkit.figures.markup import Block
@@ -66,6 +67,7 @@ __all__ = [
     "in_flight",
     "instrument",
     "intended_and_sent",
+    "journeys",
     "latency_against_workers",
     "latency_events",
     "matrix",

@@ -39,7 +39,10 @@ def waiting(backlog: pd.DataFrame, windows: pd.DataFrame | None = None) -> Chart
 
 
 def in_flight(backlog: pd.DataFrame, windows: pd.DataFrame | None = None) -> Chart:
-    """Jobs fetched by a worker and not yet acknowledged, by queue; arguments as `waiting`."""
+    """Jobs fetched by a worker and not yet acknowledged, by queue; arguments as `waiting`.
+
+    Those of them that wait for recovery have dashed lines of their own, where there are any.
+    """
     most = _largest(backlog, "in_flight")
     if most is None or not most["in_flight"] > 0:
         title = "No job was ever seen in flight"
@@ -56,6 +59,7 @@ def in_flight(backlog: pd.DataFrame, windows: pd.DataFrame | None = None) -> Cha
         reading="Fetched and not yet acknowledged: running, or prefetched and waiting for a thread."
         " A flat top is the limit of prefetch.",
         unit="jobs in flight",
+        part="stalled",
     )
 
 
@@ -89,6 +93,7 @@ def _over_time(
     reading: str,
     unit: str,
     scale: float = 1.0,
+    part: str | None = None,
 ) -> Chart:
     if backlog.empty:
         return Chart(
@@ -98,25 +103,23 @@ def _over_time(
         )
     colours = queue_colours(str(queue) for queue in backlog["queue"].unique())
     panels = []
-    for part in each(backlog):
-        lines = tuple(
-            Line(
-                name=queue,
-                x=tuple(rows["at_s"].astype(float)),
-                y=numbers(rows[column], scale),
-                colour=colours[queue],
-            )
-            for queue, rows in (
-                (queue, part.rows[part.rows["queue"].astype(str) == queue]) for queue in colours
-            )
-            if len(rows)
-        )
+    for one in each(backlog):
+        lines = []
+        for queue, colour in colours.items():
+            rows = one.rows[one.rows["queue"].astype(str) == queue]
+            if rows.empty:
+                continue
+            at_s = tuple(rows["at_s"].astype(float))
+            lines.append(Line(name=queue, x=at_s, y=numbers(rows[column], scale), colour=colour))
+            if part in rows and rows[part].max() > 0:
+                y, name = numbers(rows[part], scale), f"{queue} {part}"
+                lines.append(Line(name=name, x=at_s, y=y, colour=colour, dash="dash"))
         panels.append(
             Panel(
-                title=part.title,
+                title=one.title,
                 x=TIME,
                 y=Axis(title=unit, zero=True),
-                marks=(*span(windows, part.trial), *lines),
+                marks=(*span(windows, one.trial), *lines),
             )
         )
     reading += drawn(backlog["trial"].nunique())

@@ -106,7 +106,7 @@ def _origin(manifest: Mapping[str, Any]) -> str:
     parts = [
         f"{manifest.get('name')} {manifest.get('run_id')}",
         f"{when:%Y-%m-%d %H:%M} UTC",
-        f"{host.get('cpus', '?')} CPUs, {host.get('cpu_model') or 'unknown model'}",
+        f"{host.get('cpus') or '?'} CPUs, {host.get('cpu_model') or 'unknown model'}",
         f"perfkit {manifest.get('perfkit_version')}",
     ]
     if manifest.get("status") != "complete":

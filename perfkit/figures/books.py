@@ -90,6 +90,8 @@ def _sentence(whole: Accounting, parts: Mapping[str, Accounting], cut: int) -> s
         wrong.append(f"{jobs} {_are(lost)} unexplained{where}")
     if wrong:
         return f"The books do not balance: {'; '.join(wrong)}."
+    if not whole.jobs_known:
+        return "Every request that was sent is accounted for. What became of the jobs is not known."
     return "The books balance: every accepted job is in exactly one class."
 
 
@@ -156,15 +158,17 @@ def _classes(whole: Accounting, parts: Mapping[str, Accounting]) -> str:
     counts = whole.counts()
     many = len(parts) > _BESIDE
     each = {} if many or len(parts) == 1 else {n: part.counts() for n, part in parts.items()}
-    present = [name for name, count in counts.items() if count or name in _HEALTHY]
-    none = ", ".join(name.replace("_", " ") for name in counts if name not in present)
+    present = [
+        name for name, count in counts.items() if count or (name in _HEALTHY and count is not None)
+    ]
+    none = ", ".join(name.replace("_", " ") for name, count in counts.items() if count == 0)
     shown = Table(
         columns=("class", "all trials" if len(parts) > 1 else "requests", *each, "meaning"),
         rows=tuple(
             (
                 name.replace("_", " "),
-                format_count(counts[name]),
-                *(format_count(part[name]) for part in each.values()),
+                _number(counts[name]),
+                *(_number(part[name]) for part in each.values()),
                 _MEANING.get(name, ""),
             )
             for name in present
@@ -177,14 +181,16 @@ def _classes(whole: Accounting, parts: Mapping[str, Accounting]) -> str:
     return table(shown, marks=marks) + (_by_trial(parts, present) if many else "")
 
 
+def _number(count: int | None) -> str:
+    return "n/a" if count is None else format_count(count)
+
+
 def _by_trial(parts: Mapping[str, Accounting], present: list[str]) -> str:
     """A row a trial, folded: where there are many, columns of them would run off the page."""
     rows = [(name, part.counts()) for name, part in parts.items()]
     shown = Table(
         columns=("trial", *(name.replace("_", " ") for name in present)),
-        rows=tuple(
-            (name, *(format_count(counts[each]) for each in present)) for name, counts in rows
-        ),
+        rows=tuple((name, *(_number(counts[each]) for each in present)) for name, counts in rows),
     )
     marks = ["bad" if any(counts[each] for each in _ALARMING) else "" for _, counts in rows]
     return (

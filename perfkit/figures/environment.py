@@ -27,7 +27,7 @@ def environment(manifest: Mapping[str, Any]) -> Block:
     git: Mapping[str, Any] = manifest.get("git") or {}
     versions: Mapping[str, Any] = manifest.get("versions") or {}
     rows = [
-        ("processor", f"{host.get('cpus', '?')} CPUs, {host.get('cpu_model') or 'unknown'}"),
+        ("processor", f"{host.get('cpus') or '?'} CPUs, {host.get('cpu_model') or 'unknown'}"),
         ("memory", format_bytes(float(host.get("memory_bytes") or "nan"))),
         ("kernel", str(host.get("kernel") or "unknown")),
         ("host", str(host.get("fingerprint") or "unknown")),

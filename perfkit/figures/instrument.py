@@ -35,7 +35,7 @@ def instrument(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) 
         rows.append(
             (
                 names[int(row["trial"])],
-                format_percent(float(row["generator_cpu_share"])),
+                format_percent(float(row["generator_cpu_share"])) + _busiest(generator),
                 "n/a" if math.isnan(cost) else f"{cost / 1e3:.0f}",
                 ", ".join(_duration(lag.get(name)) for name in ("p50", "p99", "max")),
                 _count(generator.get("late")),
@@ -56,9 +56,9 @@ def instrument(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) 
             "ticks, late",
         ),
         rows=tuple(rows),
-        note="Of a core and µs/request: the generator's processor time. Late: sent more than 10 ms"
-        " after intended, time blocked not counted. Events, holes, lost: of the recorder; a lost"
-        " row makes the run INVALID. Ticks: of the sampler.",
+        note="Of a core and µs/request: the generator's processor time, of shards the sum. Late:"
+        " sent more than 10 ms after intended, time blocked not counted. Events, holes, lost: of"
+        " the recorder; a lost row makes the run INVALID. Ticks: of the sampler.",
     )
     plain = "\n".join("  ".join(row) for row in (shown.columns, *shown.rows))
     return Block(html=table(shown), plain=plain)
@@ -76,9 +76,19 @@ def instrument_line(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, An
     )
     each = ", at most" if len(trials) > 1 else ""
     return (
-        f"Instrument{each}: generator {format_percent(share)} of a core,"
+        f"Instrument{each}: generator {format_percent(share)} of a core{_busiest(*generators)},"
         f" {format_duration(cost)} a request; send lag {lag}."
     )
+
+
+def _busiest(*generators: Mapping[str, Any]) -> str:
+    """What the busiest of several load shards used, as words to append; empty of one process."""
+    shards = [each for generator in generators for each in generator.get("by_shard") or ()]
+    shares = [each["cpu_ns"] / each["wall_ns"] for each in shards if each.get("cpu_ns")]
+    if not shares:
+        return ""
+    most = max(len(generator.get("by_shard") or ()) for generator in generators)
+    return f" ({most} shards, the busiest {format_percent(max(shares))})"
 
 
 def _cost_ns(generator: Mapping[str, Any]) -> float:

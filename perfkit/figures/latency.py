@@ -108,6 +108,12 @@ def intended_and_sent(
             reading=reading,
             empty="Latency needs finished jobs; the accounting below says where they are.",
         )
+    if response.empty:
+        return Chart(
+            title="When requests were due is not known",
+            reading=reading,
+            empty="Latency counts from the time of sending: what waited before that is not in it.",
+        )
     shown = [trial for trial in names if (latency["trial"] == trial).any()]
     panels = []
     for trial in shown[:PANELS]:

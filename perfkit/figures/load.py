@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -81,7 +82,8 @@ def offered(row: Any) -> str:
         row: a row of ``run.trials()``.
     """
     rate = format_rate(float(row["offered_per_s"]))
-    return f"≤ {rate}" if row["model"] == "closed" else rate
+    known = not math.isnan(float(row["offered_per_s"]))
+    return f"≤ {rate}" if known and row["model"] == "closed" else rate
 
 
 def load_line(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) -> str:
@@ -96,7 +98,8 @@ def load_line(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) -
         rate = format_rate(float(row["offered_per_s"]))
         if row["model"] == "closed":
             users = facts(int(row["trial"])).get("users")
-            kind = f"closed model, {users or 'unknown'} users, at most {rate}"
+            most = "" if math.isnan(float(row["offered_per_s"])) else f", at most {rate}"
+            kind = f"closed model, {users or 'unknown'} users{most}"
         else:
             kind = f"open model, {rate} offered"
         kinds.setdefault(kind, []).append(float(row["due_per_s"]))

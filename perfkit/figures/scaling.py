@@ -230,8 +230,8 @@ def _others(label: object, scenario: object) -> str:
 
 def _placed(trials: pd.DataFrame) -> tuple[pd.DataFrame, Axis]:
     """Trials with their place on the x axis, and that axis."""
-    counts = sorted({int(value) for value in trials["workers"]})
-    if len(counts) > 1 or len(trials) == 1:
+    counts = sorted({int(value) for value in trials["workers"].dropna()})
+    if len(counts) > 1 or (counts and len(trials) == 1):
         ticks = tuple((float(count), str(count)) for count in counts)
         axis = Axis(title="workers", ticks=ticks if len(ticks) <= 10 else ())
         return trials.assign(place=trials["workers"].astype(float)), axis

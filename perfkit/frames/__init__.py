@@ -11,6 +11,7 @@ from perfkit.frames.costs import HostUse, host_use, resource_timeline, resources
 from perfkit.frames.distribution import curve, percentiles
 from perfkit.frames.gauges import Gauge, gauge
 from perfkit.frames.incidents import Incidents, Outage, Restart, Silence, incidents_of
+from perfkit.frames.journeys import journeys
 from perfkit.frames.naming import Arm, arms, titles
 from perfkit.frames.phasing import Phase, Spans, phases, phases_of, spans_of, within
 from perfkit.frames.redelivering import SLEEP_NS, Redelivery, redeliveries
@@ -56,6 +57,7 @@ __all__ = [
     "host_use",
     "incidents_of",
     "jobs",
+    "journeys",
     "latency_events",
     "leftovers",
     "percentiles",

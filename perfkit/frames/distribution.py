@@ -41,7 +41,8 @@ def percentiles(
     """Percentiles of a column of `jobs` over the cohort.
 
     Columns: those of ``by``, n (values that are there), one ``pNN_ns`` per percentile (exact, type
-    7), mean_ns, unfinished (of n, how many are +infinity). Any of them may be +infinity.
+    7), mean_ns, unfinished (of n, how many are +infinity). Any of them may be +infinity. Of an
+    import that was corrected for omission, n counts what the correction added, too.
 
     Raises:
         ValueError: unknown column.
@@ -109,7 +110,7 @@ def _grouped(groups: str, value: str) -> str:
     return f"""
         select {groups}, count(v) as n, list(v order by v) as ordered,
                avg(v) as mean_ns, count(v) filter (isinf(v)) as unfinished
-        from (select *, {value}::double as v from job where in_window)
+        from (select *, {value}::double as v from cohort)
         where v is not null group by {groups}
     """
 

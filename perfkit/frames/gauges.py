@@ -24,6 +24,7 @@ _QUEUES: Final = {
     "queue.waiting": ("queue.waiting",),
     "queue.delayed": ("queue.delayed",),
     "queue.dead": ("queue.dead",),
+    "queue.stalled": ("queue.stalled",),
     "queue.backlog": ("queue.waiting", "queue.in_flight", "queue.delayed"),
 }
 _MEMORY: Final = "redis.memory_bytes"
@@ -170,6 +171,8 @@ def _used_ratio(source: _Source) -> Gauge:
 def _cpu(source: _Source) -> Gauge:
     """CPU by wall time of each interval between two ticks, over the processes of a role.
 
+    Of several load shards it is that of the busiest.
+
     A process that was not read in the tick before (it had ended, or was not yet there) has no
     interval: the time it was away is nobody's process-time.
     """
@@ -183,7 +186,9 @@ def _cpu(source: _Source) -> Gauge:
         # A server that perfkit did not start is known by what it says of itself.
         readings = source.readings("redis.cpu_ns", subject=source.queue)
         place = {tick: number for number, tick in enumerate(readings["tick"].unique())}
-    return _shares(source, readings.assign(place=readings["tick"].map(place)))
+    readings = readings.assign(place=readings["tick"].map(place))
+    # A load shard at its limit is late, however idle the others are.
+    return _shares(source, readings, busiest=role == "generator")
 
 
 def _host_cpu(source: _Source) -> Gauge:
@@ -193,7 +198,8 @@ def _host_cpu(source: _Source) -> Gauge:
     return _shares(source, readings.assign(place=range(len(readings))))
 
 
-def _shares(source: _Source, readings: pd.DataFrame) -> Gauge:
+def _shares(source: _Source, readings: pd.DataFrame, *, busiest: bool = False) -> Gauge:
+    """Used by lasted of each tick, over all subjects, or of the ``busiest`` alone."""
     readings = readings.sort_values(["subject", "at_ns"], kind="stable")
     steps = readings.groupby(["subject", "span"], observed=True)[["at_ns", "value", "place"]].diff()
     # A counter that went back belongs to another process: its new value is what it used.
@@ -203,6 +209,9 @@ def _shares(source: _Source, readings: pd.DataFrame) -> Gauge:
     intervals = pd.DataFrame(
         {"tick": readings["tick"], "used": used, "lasted": steps["at_ns"].astype("float64")}
     )[good]
+    if busiest:
+        order = (intervals["used"] / intervals["lasted"]).sort_values(kind="stable").index
+        intervals = intervals.loc[order].drop_duplicates("tick", keep="last").sort_index()
     sums = intervals.groupby("tick")[["used", "lasted"]].sum()
     found = source.made(sums["used"] / sums["lasted"])
     return found._replace(weights=sums["lasted"].to_numpy(dtype=np.float64))

@@ -25,6 +25,7 @@ _LONG_AFTER: Final = 2**62
 _OF_REDIS: Final = ("kill", "stop", "restart", "pause", "fill")
 _OF_LINKS: Final = ("cut", "slow")
 _SLOW: Final = ("stop", "pause", "slow")
+_NO_WORKERS: Final = ("redis", "ingest", "gateway", "supervisor", "relay", "generator")
 
 
 class Restart(NamedTuple):
@@ -93,7 +94,7 @@ def incidents_of(run: StoredRun, trial: int) -> Incidents:
     gone |= {
         death.name: death.at_ns
         for death in facts.deaths
-        if facts.role(death.name) not in ("redis", "ingest", "gateway", "supervisor", "relay")
+        if facts.role(death.name) not in _NO_WORKERS
     }
     return Incidents(
         restarts=restarts,

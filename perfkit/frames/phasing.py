@@ -11,6 +11,7 @@ A load without phases has one, "window".
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +19,7 @@ import pandas as pd
 
 from perfkit.frames.session import session
 from perfkit.frames.timelines import waiting_at
-from perfkit.scenario import Stretch
+from perfkit.scenario import Shaped, Stretch
 from perfkit.store import StoredRun, TrialFacts
 
 __all__ = ["Phase", "Spans", "phases", "phases_of", "spans_of", "within"]
@@ -39,7 +40,7 @@ class Phase:
     steady_ns: int  # where its ramp is over
     end_ns: int
     level_start: float
-    level: float  # users, or jobs per second
+    level: float  # users, or jobs per second; of a shape that moves, its mean
     whole: bool  # the trial was not cut short in it
 
     @property
@@ -74,11 +75,20 @@ def phases_of(facts: TrialFacts) -> tuple[Phase, ...]:
                 steady_ns=min(begin + ramp_ns, end),
                 end_ns=min(planned, end),
                 level_start=first.level_start,
-                level=last.level_end,
+                level=_level(parts),
                 whole=planned <= end and (facts.outcome == "complete" or bool(facts.stretches)),
             )
         )
     return tuple(found)
+
+
+def _level(parts: list[Stretch]) -> float:
+    """The level a phase comes to; bursts and all that moves by design count by their mean."""
+    shaped = [each for each in parts if isinstance(each, Shaped)]
+    if not shaped:
+        return parts[-1].level_end
+    lasting = sum(each.end_ns - each.begin_ns for each in shaped)
+    return sum(each.area for each in shaped) / lasting
 
 
 def _one(facts: TrialFacts) -> tuple[Stretch, ...]:
@@ -118,11 +128,11 @@ def phases(run: StoredRun, trial: int | None = None) -> pd.DataFrame:
     """One row per phase of the load of each trial.
 
     Columns: trial, label, phase (index), name, begin_s and end_s (as ``at_s``), level_start (of its
-    ramp) and level_end in unit ("users" or "jobs/s"); offered_per_s (came due), done_per_s (jobs
-    done) by the length of the phase, ramp included; p50_ns p95_ns p99_ns (latency of what was
-    intended in the phase, unfinished jobs as +infinity); backlog_begin, backlog_end (jobs enqueued
-    and not started). A load without phases has one, "window". A phase that a cut-short trial never
-    reached has no row.
+    ramp) and level_end (of a sine or another shape: the mean) in unit ("users" or "jobs/s");
+    offered_per_s (came due), done_per_s (jobs done) by the length of the phase, ramp included;
+    p50_ns p95_ns p99_ns (latency of what was intended in the phase, unfinished jobs as +infinity);
+    backlog_begin, backlog_end (jobs enqueued and not started). A load without phases has one,
+    "window". A phase that a cut-short trial never reached has no row.
 
     Whether a phase was carried is a verdict: `perfkit.verdict.phases` adds that column.
     """
@@ -191,8 +201,8 @@ def _of_trial(run: StoredRun, trial: int) -> pd.DataFrame:
                     intended / each.length_s,
                     done / each.length_s,
                     *latency,
-                    counts[2 * place],
-                    counts[2 * place + 1],
+                    counts[2 * place] if facts.jobs_recorded else math.nan,
+                    counts[2 * place + 1] if facts.jobs_recorded else math.nan,
                 )
             )
     return _table(rows)

@@ -35,6 +35,10 @@ def jobs(run: StoredRun, trial: int | None = None) -> pd.DataFrame:
     answered; added = latency - gateway_ns, on jobs done at the first delivery, else NaN.
 
     deliveries counts starts, attempts counts attempts that started.
+
+    Of a trial that recorded no jobs (such as an import), a request that was accepted is done, and
+    finished_ns is when its answer was whole; nothing of the job itself is known. Of an import the
+    intended time is that of sending, and send_lag and response are missing.
     """
     with session(run, trial) as sql:
         return sql.frame(f"select {_JOB_COLUMNS} from job order by trial, seq")

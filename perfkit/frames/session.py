@@ -1,7 +1,10 @@
 """SQL on the tables of a run: an in-memory DuckDB with one view per table, and the job join.
 
 Views: ``requests jobs samples calls leftovers`` as stored, ``facts`` (one row per trial),
-``decided`` (one row per job: the delivery that decided it) and ``job`` (one per planned request).
+``decided`` (one row per job: the delivery that decided it), ``job`` (one per planned request) and
+``cohort`` (those intended in the window, and what a correction on request adds to them).
+Where no jobs were recorded, the whole answer of a request that was accepted is its end; of an
+import, whose intended times are not known, nothing is told of the time before sending.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ qualify row_number() over (
 ) = 1
 """
 
+# A request that enqueues no job is the work itself: *answered*, it is done when its reply is whole.
+# A queue is that of the row, which of user code's requests is their name; a job's own is job_queue.
 _JOB: Final = """
 create view job as
 with tries as (
@@ -52,29 +57,39 @@ with tries as (
     select r.trial, f.label, r.seq, r.key, r.queue, r.job_id, r.user,
            r.intended_ns, r.sent_ns, r.first_byte_ns, r.done_ns, r.status, r.error,
            coalesce(r.status between 200 and 299, false) as accepted,
+           f.jobs_recorded, f.imported,
+           accepted and r.job_id is null and f.jobs_recorded as answered,
+           coalesce(d.queue, r.queue) as job_queue,
            r.intended_ns >= f.window_start and r.intended_ns < f.window_end as in_window,
            t.enqueued_ns, d.enqueued_ns as last_enqueued_ns,
-           d.fetched_ns, d.started_ns, d.finished_ns, d.acked_ns, t.first_started_ns,
+           d.fetched_ns, d.started_ns,
+           case when answered then r.done_ns when f.jobs_recorded then d.finished_ns
+                when accepted then r.done_ns end as finished_ns, d.acked_ns, t.first_started_ns,
            coalesce(t.attempts, 0) as attempts,
            coalesce(t.deliveries, 0) as deliveries,
-           d.outcome, g.gateway_ns, r.blocked_ns,
-           coalesce(d.outcome = 'done', false) as is_done, f.window_start, f.window_end
+           case when answered then 'answered' else d.outcome end as outcome,
+           g.gateway_ns, r.blocked_ns,
+           case when answered then true
+                when f.jobs_recorded then coalesce(d.outcome = 'done', false)
+                else accepted and r.done_ns is not null end as is_done, f.window_start, f.window_end
     from requests r
     join facts f on f.trial = r.trial
     left join decided d on d.trial = r.trial and d.job_id = r.job_id
     left join tries t on t.trial = r.trial and t.job_id = r.job_id
     left join gateway g on g.trial = r.trial and g.key = r.key
 )
-select * exclude (is_done, window_start, window_end), is_done as done,
+select * exclude (is_done, jobs_recorded, imported, window_start, window_end), is_done as done,
        is_done and coalesce(finished_ns >= window_start and finished_ns < window_end, false)
            as done_in_window,
-       (sent_ns - intended_ns)::double as send_lag_ns,
+       case when not imported then (sent_ns - intended_ns)::double end as send_lag_ns,
        (done_ns - sent_ns)::double as request_ns,
-       case when is_done then (finished_ns - sent_ns)::double
+       case when imported then null
+            when is_done then (finished_ns - sent_ns)::double
             when sent_ns is not null then 'inf'::double end as response_ns,
        case when is_done then (finished_ns - intended_ns)::double
             else 'inf'::double end as latency_ns,
-       case when started_ns is null and accepted then 'inf'::double
+       case when not jobs_recorded or answered then null
+            when started_ns is null and accepted then 'inf'::double
             else (started_ns - last_enqueued_ns)::double end as queue_wait_ns,
        (fetched_ns - last_enqueued_ns)::double as broker_dwell_ns,
        (started_ns - fetched_ns)::double as prefetch_wait_ns,
@@ -82,6 +97,22 @@ select * exclude (is_done, window_start, window_end), is_done as done,
        case when is_done and deliveries = 1 and attempts = 1
             then (finished_ns - intended_ns)::double - gateway_ns end as added_ns
 from joined
+"""
+
+# HdrHistogram's correction, where an import asked for it: a request that took v kept others from
+# coming, which would have taken v - I, v - 2I and so on down to I. They are in no other view.
+_COHORT: Final = """
+create view cohort as
+select *, false as made from job where in_window
+union all by name
+select j.* replace (
+           j.latency_ns - k * f.expected_interval_ns as latency_ns,
+           j.request_ns - k * f.expected_interval_ns as request_ns,
+           null as blocked_ns
+       ), true as made
+from job j join facts f on f.trial = j.trial,
+     unnest(range(1, floor(j.request_ns / f.expected_interval_ns)::bigint)) as made_of(k)
+where j.in_window and f.expected_interval_ns is not null and j.request_ns is not null
 """
 
 # Type 7 on an ascending list. The place is rounded where it misses a whole number by less than
@@ -169,7 +200,7 @@ def _database(run: StoredRun, trial: int | None) -> Any:
         else:
             _keep(database, kind, schema.empty_table())
     _keep(database, "facts", _facts(run, trial))
-    for statement in (_MACROS, _DECIDED, _JOB, "set lock_configuration = true"):
+    for statement in (_MACROS, _DECIDED, _JOB, _COHORT, "set lock_configuration = true"):
         database.execute(statement)
     return database
 
@@ -193,4 +224,9 @@ def _facts(run: StoredRun, trial: int | None) -> pa.Table:
         for name in ("load_start", "window_start", "window_end", "drain_end"):
             columns[name].append(getattr(facts.instants, name))
     kinds = {name: pa.string() if name == "label" else pa.int64() for name in columns}
+    for name in ("jobs_recorded", "imported"):
+        columns[name] = [getattr(run.facts(index), name) for index in indexes]
+        kinds[name] = pa.bool_()
+    columns["expected_interval_ns"] = [run.facts(index).expected_interval_ns for index in indexes]
+    kinds["expected_interval_ns"] = pa.int64()
     return pa.table({name: pa.array(values, kinds[name]) for name, values in columns.items()})

@@ -5,7 +5,9 @@
 
 Known from the records: what was started and not acknowledged, what Redis still held at the end, and
 what was fetched ahead and came back (`perfkit.frames.redelivering`). So it is a lower bound while a
-silent worker keeps what it has fetched ahead to itself.
+silent worker keeps what it has fetched ahead to itself, and of retries that a worker had put aside
+only those count that Redis still held at the end. While the trial ran, `queue.stalled` counted both
+(`perfkit.telemetry.stalled_probe`; `tests/runner/test_stalled.py` holds the two together).
 """
 
 from __future__ import annotations

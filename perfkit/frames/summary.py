@@ -57,7 +57,8 @@ def trials(run: StoredRun) -> pd.DataFrame:
     n (requests of the cohort); p50_ns p95_ns p99_ns (latency) and added_p50_ns ...
     (over all queues); backlog_end (jobs enqueued and not started at the end of the window);
     efficiency (throughput per worker, on average over the window, relative to the whole trials with
-    the fewest workers among those of the same scenario and the same other axes); workers_,
+    the fewest workers among those of the same scenario and the same other axes; NaN where all of
+    these have as many, as there is nothing to compare with); workers_,
     ingest_, redis_cpu_ms_per_job (see `resources`); generator_cpu_share (cores); send_lag_p99_ns.
 
     Whether a trial is saturated is a verdict: `perfkit.verdict.trials` adds that column, and
@@ -112,9 +113,13 @@ def _measured(run: StoredRun, facts: TrialFacts) -> dict[str, Any]:
         "label": facts.label,
         "scenario": facts.scenario,
         "repetition": facts.repetition,
-        "workers": facts.workers,
+        "workers": facts.workers if facts.jobs_recorded else math.nan,
         "threads": threads.pop() if len(threads) == 1 else None,
-        "slots": round(slots) if math.isfinite(slots := force(facts).slots) else facts.slots,
+        "slots": math.nan
+        if not facts.jobs_recorded
+        else round(slots)
+        if math.isfinite(slots := force(facts).slots)
+        else facts.slots,
         "model": facts.model,
         "offered_per_s": facts.offered_per_s,
         "due_per_s": planned / facts.instants.window_s,
@@ -122,7 +127,7 @@ def _measured(run: StoredRun, facts: TrialFacts) -> dict[str, Any]:
         "done_share": done / planned if planned else math.nan,
         "errors_share": failed / sent if sent else math.nan,
         "n": planned,
-        "backlog_end": float(at_end["waiting"].iloc[-1]),
+        "backlog_end": float(at_end["waiting"].iloc[-1]) if facts.jobs_recorded else math.nan,
         "workers_cpu_ms_per_job": per_job.get("worker", math.nan),
         "ingest_cpu_ms_per_job": per_job.get("ingest", math.nan),
         "redis_cpu_ms_per_job": per_job.get("redis", math.nan),
@@ -141,5 +146,6 @@ def _efficiency(run: StoredRun, measured: pd.DataFrame) -> Iterator[float]:
     for arm, own, counts in zip(arm_of, each_does, known, strict=True):
         same = known & (arm_of == arm)
         fewest = measured.loc[same, "workers"].min()
+        several = measured.loc[same, "workers"].nunique() > 1
         base = each_does[same & (measured["workers"] == fewest)].mean()
-        yield own / base if counts and base else math.nan
+        yield own / base if counts and several and base else math.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from perfkit.store import StoredRun
 __all__ = ["backlog", "timeline", "waiting", "waiting_at"]
 
 _MOST_POINTS: Final = 600
+_SAME_TICK_NS: Final = 1_000_000_000  # another probe's reading comes a little later
 
 
 def timeline(run: StoredRun, trial: int, step_ns: int = 1_000_000_000) -> pd.DataFrame:
@@ -82,8 +84,9 @@ def timeline(run: StoredRun, trial: int, step_ns: int = 1_000_000_000) -> pd.Dat
 def backlog(run: StoredRun, trial: int) -> pd.DataFrame:
     """Queue counts as sampled, at most 600 points a queue.
 
-    Columns: at_s, queue, waiting, in_flight, delayed, dead, oldest_age_ns. Where there are more
-    readings, each point is the largest of a short stretch, so that no peak is lost.
+    Columns: at_s, queue, waiting, in_flight, delayed, dead, oldest_age_ns, stalled (of those in
+    flight or delayed; NaN where it was not read). Where there are more readings, each point is the
+    largest of a short stretch, so that no peak is lost.
     """
     with session(run, trial) as sql:
         return sql.frame(
@@ -95,16 +98,26 @@ def backlog(run: StoredRun, trial: int) -> pd.DataFrame:
                        max(value) filter (metric = 'queue.delayed') as delayed,
                        max(value) filter (metric = 'queue.dead') as dead,
                        max(value) filter (metric = 'queue.oldest_age_ns') as oldest_age_ns
-                from samples where starts_with(metric, 'queue.') group by at_ns, subject
+                from samples where starts_with(metric, 'queue.') and metric <> 'queue.stalled'
+                group by at_ns, subject
+            ), stalls as (
+                select at_ns as read_ns, subject as queue, value as stalled
+                from samples where metric = 'queue.stalled'
+            ), joined as (
+                select ticks.*, case when read_ns - at_ns < {_SAME_TICK_NS} then stalled end
+                       as stalled
+                from ticks asof left join stalls
+                    on ticks.queue = stalls.queue and ticks.at_ns <= stalls.read_ns
             ), placed as (
                 select *,
                        (row_number() over (partition by queue order by at_ns) - 1) //
                        ceil(count(*) over (partition by queue) / {_MOST_POINTS})::bigint as stretch
-                from ticks
+                from joined
             )
             select (max(at_ns) - any_value(load_start)) / 1e9 as at_s, queue,
                    max(waiting) as waiting, max(in_flight) as in_flight, max(delayed) as delayed,
-                   max(dead) as dead, max(oldest_age_ns) as oldest_age_ns
+                   max(dead) as dead, max(oldest_age_ns) as oldest_age_ns,
+                   max(stalled)::double as stalled
             from placed, facts group by queue, stretch order by queue, at_s
             """
         )
@@ -134,17 +147,27 @@ def waiting_at(
     run: StoredRun, trial: int, instants_ns: npt.ArrayLike, queue: str | None = None
 ) -> npt.NDArray[np.int64]:
     """Messages enqueued and not started at each of these instants; as `waiting`."""
+    grid = np.asarray(instants_ns, dtype=np.int64)
+    enqueued, started = (
+        np.searchsorted(each, grid, side="right") for each in _turns(run, trial, queue)
+    )
+    return enqueued - started
+
+
+# Asked for again with every fault of a trial; 16 bytes a message.
+@functools.lru_cache(maxsize=16)
+def _turns(
+    run: StoredRun, trial: int, queue: str | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """When messages were first enqueued, and when first started, each in order."""
     with session(run, trial) as sql:
         messages = sql.frame(
             "select min(enqueued_ns) as enqueued_ns, min(started_ns) as started_ns"
             " from jobs where $1 is null or queue = $1 group by trial, redis_message_id",
             [queue],
         )
-    grid = np.asarray(instants_ns, dtype=np.int64)
     enqueued, started = (
-        np.searchsorted(
-            np.sort(messages[name].dropna().to_numpy(dtype=np.int64)), grid, side="right"
-        )
+        np.sort(messages[name].dropna().to_numpy(dtype=np.int64))
         for name in ("enqueued_ns", "started_ns")
     )
-    return enqueued - started
+    return enqueued, started

@@ -39,11 +39,13 @@ def place(
     system: Literal["auto"] | Iterable[int] = "auto",
     instrument: Literal["auto"] | Iterable[int] = "auto",
     available: Iterable[int] | None = None,
+    own: int = 1,
 ) -> Placement:
     """Choose, within the CPUs this process may use (or the ``available`` ones).
 
-    Both automatic: with four CPUs or more the instrument gets the last one for itself, below that
-    all are shared. One automatic: it gets what the other leaves, or all if that is nothing.
+    Both automatic: with four CPUs or more the instrument gets the last one for itself, or the last
+    ``own`` of them, but never more than half; below that all are shared. One automatic: it gets
+    what the other leaves, or all if that is nothing.
 
     Raises:
         UsageError: a list is empty, repeats a CPU, or names one outside the mask.
@@ -52,8 +54,9 @@ def place(
     ours = None if isinstance(instrument, str) else _checked("instrument_cpus", instrument, mask)
     theirs = None if isinstance(system, str) else _checked("system_cpus", system, mask)
     if ours is None and theirs is None:
-        ours = tuple(mask[-1:] if len(mask) >= _OWN_CORE_FROM else mask)
-        theirs = tuple(mask[:-1] if len(mask) >= _OWN_CORE_FROM else mask)
+        most = max(1, min(own, len(mask) // 2))
+        ours = tuple(mask[-most:] if len(mask) >= _OWN_CORE_FROM else mask)
+        theirs = tuple(mask[:-most] if len(mask) >= _OWN_CORE_FROM else mask)
     return Placement(
         system_cpus=_rest(mask, ours) if theirs is None else theirs,
         instrument_cpus=_rest(mask, theirs) if ours is None else ours,

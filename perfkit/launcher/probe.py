@@ -9,7 +9,7 @@ from typing import Any
 
 from perfkit.launcher.keeper import start_ticks
 
-__all__ = ["answers_ok", "ready_notes"]
+__all__ = ["answers", "answers_ok", "ready_notes"]
 
 
 def answers_ok(port: int, path: str, timeout_s: float = 1.0) -> bool:
@@ -18,6 +18,18 @@ def answers_ok(port: int, path: str, timeout_s: float = 1.0) -> bool:
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def answers(port: int, timeout_s: float = 1.0) -> bool:
+    """Whether something on this loopback port answers a GET, whatever it says."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    try:
+        connection.request("GET", "/", headers={"Connection": "close"})
+        return connection.getresponse().status > 0
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -90,6 +90,9 @@ class _Side(asyncio.Protocol):
         self._held_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._connecting: asyncio.Task[None] | None = None
+        # No more comes in here, and no more goes out. With both it is over, which nobody else
+        # tells: a transport whose `eof_received` said True stays open for ever.
+        self._heard_all = self._said_all = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -117,8 +120,9 @@ class _Side(asyncio.Protocol):
         self._pass(data)
 
     def eof_received(self) -> bool:
+        self._heard_all = True
         self._pass(None)
-        return True  # the other direction may still have something to say
+        return not self._said_all  # the other direction may still have something to say
 
     def pause_writing(self) -> None:
         if self._peer is not None and self._peer._transport is not None:
@@ -188,8 +192,11 @@ class _Side(asyncio.Protocol):
             return
         if data is not None:
             peer.write(data)
-        elif peer.can_write_eof():
+        elif peer.can_write_eof() and self._peer is not None:
             peer.write_eof()
+            self._peer._said_all = True
+            if self._peer._heard_all:
+                peer.close()
 
 
 async def _serve(links: dict[str, Link], control: socket.socket) -> None:

@@ -16,7 +16,7 @@ from perfkit.scenario import PoolSettings, StackSettings
 
 __all__ = ["StackSpec"]
 
-_PATHS = ("directory", "broker_path", "redis_server", "leases", "run_dir")
+_PATHS = ("directory", "broker_path", "redis_server", "leases", "run_dir", "private_logs")
 
 
 def _sample_broker() -> str:
@@ -49,6 +49,7 @@ class StackSpec:
     ingest_app: str | None = field(default_factory=_sample_ingest)
     gateway: Mapping[str, Any] | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    hidden: tuple[str, ...] = field(default=(), repr=False)  # more that no log may show
     profile: str = "stock"
     redis_url: str | None = field(default=None, repr=False)
     redis_server: Path | None = None
@@ -65,6 +66,7 @@ class StackSpec:
     leases: Path | None = None  # None: .leases of the results folder
     run_dir: Path | None = None
     start_timeout_s: float = 30.0
+    private_logs: Path | None = None  # while the stack is up, see `logs`
 
     @property
     def spool(self) -> Path:
@@ -73,7 +75,16 @@ class StackSpec:
 
     @property
     def logs(self) -> Path:
-        """Where the children's output goes, absolute."""
+        """Where the children's output goes, absolute.
+
+        What somebody's own application says of itself may be secret: while the stack is up that
+        goes into a private folder (`perfkit.launcher.privacy`), and then, blotted, to `kept_logs`.
+        """
+        return self.kept_logs if self.private_logs is None else self.private_logs
+
+    @property
+    def kept_logs(self) -> Path:
+        """Where it stays, absolute."""
         return self.directory.absolute() / "logs"
 
     @property
@@ -104,6 +115,7 @@ class StackSpec:
         # Of one or two letters a text would lose half of itself.
         values = () if self.is_sample else self.env.values()
         named = tuple(value for value in values if len(value) >= 4)
+        named = (*named, *self.hidden)
         return (*named, self.redis_url) if self.redis_url else named
 
     def python(self) -> tuple[str, ...]:
@@ -160,5 +172,6 @@ class StackSpec:
         )
         values["settings"] = StackSettings(**settings)
         values["links"] = tuple(values.get("links", ()))
+        values["hidden"] = tuple(values.get("hidden", ()))
         values["cpus"] = None if values["cpus"] is None else tuple(values["cpus"])
         return cls(**values)

@@ -37,7 +37,8 @@ from perfkit.launcher.ingest import Ingests, gateway_child
 from perfkit.launcher.lease import Lease, sweep
 from perfkit.launcher.links import Links
 from perfkit.launcher.ports import port_of, reserve
-from perfkit.launcher.probe import answers_ok
+from perfkit.launcher.privacy import Logs
+from perfkit.launcher.probe import answers, answers_ok
 from perfkit.launcher.servers import Servers
 from perfkit.launcher.spec import StackSpec
 from perfkit.launcher.watch import Watch
@@ -131,6 +132,11 @@ class Stack:
         return self._fleet.processes()
 
     @property
+    def keeper_pid(self) -> int:
+        """The process that clears up when we are killed; another pid where it was replaced."""
+        return self._guard.pid
+
+    @property
     def lease(self) -> Lease:
         """As last written."""
         return self._lease
@@ -148,9 +154,10 @@ class Stack:
                 and whatever was broken on purpose (`disruption`).
             StackError: Redis can't write its data any more.
         """
-        self._redis.check()
-        self._fleet.check()
-        self._crew.check()
+        with self._logs.named_as_kept():
+            self._redis.check()
+            self._fleet.check()
+            self._crew.check()
 
     @property
     def disruption(self) -> Disruption:
@@ -224,19 +231,22 @@ class Stack:
     # Starting. What is pushed last is stopped first.
 
     def _start(self) -> None:
-        spec = self.spec
         self._make_folders()
+        spec = self.spec
         sweep(spec.leases_folder)
         self._lease = Lease.mine(spec.directory, spec.run_dir)
         self._exits.callback(lambda: self._lease.remove(spec.leases_folder))
         self._lease.write(spec.leases_folder)
         self._guard = Guard()
         self._exits.callback(self._guard.close)
+        self._logs = Logs(spec, self._guard)
+        self._exits.callback(self._logs.keep)
+        self.spec = spec = self._logs.spec
         self._watch = Watch()
         self._exits.callback(self._watch.close)
         self._watch_keeper()
         self._fleet = Fleet(self._guard, self._watch, self._write_lease)
-        with contextlib.ExitStack() as reserved:
+        with self._logs.named_as_kept(), contextlib.ExitStack() as reserved:
             if spec.gateway is not None:
                 self._gateway_port = port_of(reserved.enter_context(reserve(spec.gateway_port)))
             self._start_redis()
@@ -246,7 +256,7 @@ class Stack:
     def _make_folders(self) -> None:
         try:
             self.spec.spool.mkdir(parents=True, exist_ok=True)
-            self.spec.logs.mkdir(parents=True, exist_ok=True)
+            self.spec.kept_logs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResultsNotWritable(
                 f"{self.spec.directory} can't be written: {error.strerror}",
@@ -281,6 +291,7 @@ class Stack:
         urls = self._redis.urls
         of_urls = (secret for url in urls.values() for secret in _secrets_of(url))
         secrets = (*spec.secrets, *of_urls)
+        self._logs.hide(*secrets)
         lifeline, kept_end = os.pipe()
         self._exits.callback(os.close, lifeline)  # open as long as replacements may need it
         self._exits.callback(os.close, kept_end)
@@ -344,7 +355,11 @@ class Stack:
         if role == "ingest":
             if self.spec.recorder and not list(self.spec.spool.glob(f"{child.spec.name}.*.jsonl")):
                 return False
-            return self._ingests is not None and answers_ok(self._ingests.port, "/readyz")
+            if self._ingests is None:
+                return False
+            if self.spec.is_sample:
+                return answers_ok(self._ingests.port, "/readyz")
+            return answers(self._ingests.port)  # what its pages are, we don't know
         return self._workers.ready(child)
 
     def _write_lease(self, state: str | None = None) -> None:
@@ -360,7 +375,7 @@ class Stack:
                 state=state or self._lease.state,
                 urls=urls,
                 children=self._fleet.leased(),
-                folders=self._redis.folders,
+                folders=(*self._redis.folders, *self._logs.folders),
                 pools=self._crew.levels(),
                 channel=None if self._channel is None else self._channel.name,
             )

@@ -3,7 +3,9 @@
 Supervisor ``perfkit``: every worker is one child, one process with one Dramatiq ``Worker``, named
 ``worker-1``, ``worker-2`` … or ``<pool>-1`` …; one may die without the others. Supervisor
 ``dramatiq``: every pool is one child, the stock command line, which starts the pool's processes
-itself and ends all of them when one dies.
+itself and ends all of them when one dies. By design nothing is adopted then: the pool has died as
+one child, and where ``restart`` is set the whole command is started again (`Workers.replacement`).
+Its new processes have pids, and so names, spools and ready notes, of their own.
 """
 
 from __future__ import annotations

@@ -9,7 +9,9 @@ i/rate), never from the instant before it, so nothing drifts. With the cumulativ
 
 the constant schedule is L^-1(0), L^-1(1), L^-1(2), ... and the Poisson schedule is L^-1 of a unit
 Poisson process (time change; Devroye 1986, ch. VI.1). What is left of an event at the end of a
-segment is carried into the next one because L runs through.
+segment is carried into the next one because L runs through. Where exact counts are asked for, each
+segment has as many Poisson arrivals as it has constant ones, at sorted uniforms of its area: that
+is the process, given its counts (ibid.). Bursts are laid over either.
 
 In a closed model the level is a population. User u is there while it is above u, so that the last
 to come is the first to go:
@@ -27,59 +29,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
-from typing import Any, Final, Literal, NamedTuple
+from statistics import NormalDist
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from perfkit.load.segments import Burst, Offsets, Segment, Wave
 from perfkit.recorder.draws import unit
 
 __all__ = [
     "ArrivalKind",
+    "Burst",
     "Segment",
     "Spell",
     "Think",
+    "Wave",
+    "bursts",
     "constant",
+    "exact_poisson",
     "poisson",
     "schedule",
     "think_ns",
     "user_spells",
 ]
 
-ArrivalKind = Literal["constant", "poisson"]
-Offsets = npt.NDArray[np.int64]
+ArrivalKind = Literal["constant", "poisson", "trace"]
+"""A trace's instants are written down (`perfkit.load.spec.LoadSpec.times`), not computed."""
 
-_SECOND: Final = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of load whose level goes in a straight line from start to end.
-
-    The level is jobs per second in an open model, users in a closed one.
-    """
-
-    duration_ns: int
-    level_start: float
-    level_end: float
-
-    def __post_init__(self) -> None:
-        if self.duration_ns < 0:
-            raise ValueError(f"a segment can't last {self.duration_ns} ns")
-        for level in (self.level_start, self.level_end):
-            if not (math.isfinite(level) and level >= 0):
-                raise ValueError(f"a level must be a number from 0 up, not {level}")
-
-    @property
-    def levels(self) -> tuple[Fraction, Fraction]:
-        """Start and end, exact in the decimals that were given."""
-        return _exact(self.level_start), _exact(self.level_end)
-
-    @property
-    def expected(self) -> Fraction:
-        """Events of the segment: the area under its rate."""
-        start, end = self.levels
-        return (start + end) / 2 * Fraction(self.duration_ns, _SECOND)
+_STANDARD: Final = NormalDist()
 
 
 class Spell(NamedTuple):
@@ -91,17 +69,27 @@ class Spell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Think:
-    """How long a user pauses: "constant" (low) or "uniform" (between low and high)."""
+    """How long a user pauses.
 
-    dist: Literal["constant", "uniform"] = "constant"
+    "constant" (low), "uniform" (between low and high), "exponential" (by its mean) or "lognormal"
+    (by its median, and sigma of its logarithm).
+    """
+
+    dist: Literal["constant", "uniform", "exponential", "lognormal"] = "constant"
     low_ns: int = 0
     high_ns: int = 0
+    mean_ns: int = 0
+    median_ns: int = 0
+    sigma: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.dist not in ("constant", "uniform"):
-            raise ValueError(f'think time is "constant" or "uniform", not {self.dist!r}')
+        if self.dist not in ("constant", "uniform", "exponential", "lognormal"):
+            known = '"constant", "uniform", "exponential" or "lognormal"'
+            raise ValueError(f"think time is {known}, not {self.dist!r}")
         if self.low_ns < 0 or (self.dist == "uniform" and self.high_ns < self.low_ns):
             raise ValueError(f"a think time from {self.low_ns} to {self.high_ns} ns can't be drawn")
+        if self.mean_ns < 0 or self.median_ns < 0 or not 0 <= self.sigma < math.inf:
+            raise ValueError("mean, median and sigma of a think time are numbers from 0 up")
 
 
 def constant(segments: Sequence[Segment]) -> Offsets:
@@ -112,15 +100,10 @@ def constant(segments: Sequence[Segment]) -> Offsets:
     """
     parts: list[Offsets] = []
     begin_ns = 0
-    passed = Fraction(0)  # exact: a float sum may come out above an integer and add an event
-    for segment in segments:
-        reached = passed + segment.expected
-        first, stop = math.ceil(passed), math.ceil(reached)
-        carried = float(first - passed)  # share of an event still missing when the segment begins
-        parts.append(begin_ns + _invert(segment, carried + np.arange(stop - first)))
+    for segment, first, stop, carried in _counts(segments):
+        parts.append(begin_ns + segment.invert(carried + np.arange(stop - first)))
         begin_ns += segment.duration_ns
-        passed = reached
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+    return _joined(parts)
 
 
 def poisson(segments: Sequence[Segment], seed: int) -> Offsets:
@@ -136,18 +119,57 @@ def poisson(segments: Sequence[Segment], seed: int) -> Offsets:
     begin_ns = 0
     for number, segment in enumerate(segments):
         own = events[edges[number] : edges[number + 1]] - float(reached[number])
-        parts.append(begin_ns + _invert(segment, own))
+        parts.append(begin_ns + segment.invert(own))
         begin_ns += segment.duration_ns
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+    return _joined(parts)
 
 
-def schedule(kind: ArrivalKind, segments: Sequence[Segment], seed: int) -> Offsets:
-    """The whole schedule of an open model. ``schedule(...)[i::k]`` is the part of shard i of k."""
+def exact_poisson(segments: Sequence[Segment], seed: int) -> Offsets:
+    """A Poisson process, given that each segment has as many arrivals as `constant` puts there.
+
+    Returns:
+        Sorted int64 nanoseconds, each below the summed duration.
+    """
+    random = _random(seed)
+    parts: list[Offsets] = []
+    begin_ns = 0
+    for segment, first, stop, _ in _counts(segments):
+        places = np.sort(random.random(stop - first)) * float(segment.expected)
+        parts.append(begin_ns + segment.invert(places))
+        begin_ns += segment.duration_ns
+    return _joined(parts)
+
+
+def bursts(segments: Sequence[Segment]) -> Offsets:
+    """The requests of all bursts, sorted; those of one burst share their instant."""
+    parts: list[Offsets] = []
+    begin_ns = 0
+    for segment in segments:
+        if segment.burst is not None:
+            parts.append(begin_ns + segment.burst.offsets(segment.duration_ns))
+        begin_ns += segment.duration_ns
+    return _joined(parts)
+
+
+def schedule(
+    kind: ArrivalKind, segments: Sequence[Segment], seed: int, *, exact: bool = False
+) -> Offsets:
+    """The whole schedule of an open model. ``schedule(...)[i::k]`` is the part of shard i of k.
+
+    Args:
+        kind: "constant" or "poisson"; the schedule of a trace is in its file.
+        segments: the rate over time, and bursts.
+        seed: of the Poisson process.
+        exact: Poisson arrivals in exact numbers.
+    """
     if kind == "constant":
-        return constant(segments)
-    if kind == "poisson":
-        return poisson(segments, seed)
-    raise ValueError(f'arrivals are "constant" or "poisson", not {kind!r}')
+        smooth = constant(segments)
+    elif kind == "poisson":
+        smooth = exact_poisson(segments, seed) if exact else poisson(segments, seed)
+    else:
+        raise ValueError(f'arrivals are "constant" or "poisson" here, not {kind!r}')
+    more = bursts(segments)
+    return np.sort(np.concatenate([smooth, more])) if len(more) else smooth
 
 
 def user_spells(segments: Sequence[Segment]) -> list[list[Spell]]:
@@ -176,20 +198,16 @@ def user_spells(segments: Sequence[Segment]) -> list[list[Spell]]:
 
     begin_ns = 0
     for segment in segments:
-        if segment.duration_ns == 0:
-            continue
-        low, high = segment.levels
-        while len(there) < math.ceil(low):
-            come(begin_ns)
-        while len(there) > math.ceil(low):
-            go(begin_ns)
-        # In whole numbers: fractions cost thirty times as much, and there may be many users.
-        unit_level = math.lcm(low.denominator, high.denominator)
-        a, b = int(low * unit_level), int(high * unit_level)
-        for user in range(len(there), math.ceil(high)):
-            come(begin_ns + (user * unit_level - a) * segment.duration_ns // (b - a))
-        for user in reversed(range(math.ceil(high), len(there))):
-            go(begin_ns - (user * unit_level - a) * segment.duration_ns // (a - b))
+        for part in segment.monotone():
+            now_ns = begin_ns + part.begin_ns
+            while len(there) < math.ceil(part.first):
+                come(now_ns)
+            while len(there) > math.ceil(part.first):
+                go(now_ns)
+            for user in range(len(there), math.ceil(part.last)):
+                come(begin_ns + part.reached_ns(user))
+            for user in reversed(range(math.ceil(part.last), len(there))):
+                go(begin_ns + part.reached_ns(user))
         begin_ns += segment.duration_ns
     while there:
         go(begin_ns)
@@ -201,16 +219,37 @@ def think_ns(think: Think, seed: int, user: int, iteration: int) -> int:
     if think.dist == "constant":
         return think.low_ns
     u = unit(seed, f"u{user}", iteration, "think")
+    if think.dist == "exponential":
+        return round(-think.mean_ns * math.log1p(-u))
+    if think.dist == "lognormal":
+        return round(think.median_ns * math.exp(think.sigma * _STANDARD.inv_cdf(u)))
     return think.low_ns + round(u * (think.high_ns - think.low_ns))
 
 
-def _exact(level: float) -> Fraction:
-    return Fraction(repr(float(level)))
+def _counts(segments: Sequence[Segment]) -> list[tuple[Segment, int, int, float]]:
+    """Each segment, the indices of its first event and of the one after its last, and the share of
+    an event still missing when it begins."""
+    found: list[tuple[Segment, int, int, float]] = []
+    passed = Fraction(0)  # exact: a float sum may come out above an integer and add an event
+    for segment in segments:
+        reached = passed + segment.expected
+        first, stop = math.ceil(passed), math.ceil(reached)
+        found.append((segment, first, stop, float(first - passed)))
+        passed = reached
+    return found
+
+
+def _joined(parts: Sequence[Offsets]) -> Offsets:
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _random(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
 
 
 def _unit_process(total: float, seed: int) -> npt.NDArray[np.float64]:
     """Event times of a Poisson process of rate 1 on [0, total)."""
-    random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
+    random = _random(seed)
     gaps: list[npt.NDArray[np.float64]] = []
     drawn = 0.0
     while drawn <= total:
@@ -221,20 +260,3 @@ def _unit_process(total: float, seed: int) -> npt.NDArray[np.float64]:
         drawn += float(more.sum())
     events = np.cumsum(np.concatenate(gaps))
     return events[events < total]
-
-
-def _invert(segment: Segment, n: npt.NDArray[np.floating[Any]]) -> Offsets:
-    """Nanoseconds into the segment at which its own cumulative rate reaches ``n``.
-
-    From t(n) = (a*d - sqrt(d*(a^2*d + 2n(b-a)))) / (a-b), k6's ramping arrival rate, multiplied
-    out by the conjugate: 2n / (a + sqrt(a^2 + 2n(b-a)/d)). Equal in exact arithmetic, and it
-    neither loses digits where a is near b nor needs a case for a = b. The radicand is clamped at 0.
-    """
-    a, b, d = segment.level_start, segment.level_end, segment.duration_ns / _SECOND
-    if n.size == 0:
-        return np.empty(0, np.int64)
-    below = a + np.sqrt(np.maximum(a * a + 2 * n * (b - a) / d, 0.0))
-    seconds = np.divide(2 * n, below, out=np.zeros_like(n, dtype=np.float64), where=below > 0)
-    # Rounding to whole nanoseconds must not push an event over the edge of its segment.
-    whole: Offsets = np.rint(seconds * _SECOND).astype(np.int64)
-    return np.clip(whole, 0, segment.duration_ns - 1)

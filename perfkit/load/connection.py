@@ -25,6 +25,7 @@ __all__ = ["Connection", "HeaderConnection", "Owner"]
 _HEAD_LIMIT: Final = 256 * 1024
 _SWITCHING_PROTOCOLS: Final = 101
 _BODILESS: Final = (204, 304)
+_FINAL: Final = 200  # below it, a status announces the reply
 
 
 class Owner(Protocol):
@@ -173,13 +174,17 @@ class Connection(asyncio.Protocol):
         if self._whole or exchange is None:
             return
         status = self._parser.get_status_code()
-        if status < 200:
+        if status < _FINAL:
             if status == _SWITCHING_PROTOCOLS:
                 self._failure = ErrorKind.PROTOCOL
             return
         self._status = status
         if exchange.head_only or status in _BODILESS:
-            self._reusable = self._parser.should_keep_alive()
+            # llhttp takes a reply without a length for one that ends with its connection; to HEAD
+            # there is nothing that could end.
+            self._reusable = self._parser.should_keep_alive() or (
+                exchange.head_only and _persists(bytes(self._head))
+            )
             self._whole = True
             self._parser = httptools.HttpResponseParser(self)  # the old one waits for a body
 
@@ -194,9 +199,7 @@ class Connection(asyncio.Protocol):
             self._body.append(body)
 
     def on_message_complete(self) -> None:
-        if not self._status:  # 1xx: the reply is still to come
-            self._head.clear()
-        elif not self._whole:
+        if self._status and not self._whole:  # of 1xx there is none: the reply is still to come
             self._whole = True
             self._reusable = self._parser.should_keep_alive()
 
@@ -251,33 +254,68 @@ class HeaderConnection(Connection):
 
     __slots__ = ()
 
+    def on_status(self, reason: bytes) -> None:
+        exchange = self.exchange
+        if exchange is not None and not self._status:
+            exchange.reason += reason  # in pieces, where it comes in pieces
+
+    def on_headers_complete(self) -> None:
+        exchange = self.exchange
+        if exchange is not None and not self._status:
+            exchange.http_version = self._parser.get_http_version()
+        super().on_headers_complete()
+
     def on_header(self, name: bytes, value: bytes) -> None:
         exchange = self.exchange
         if exchange is not None and not self._status:
-            exchange.headers.append((name, value))
+            exchange.headers.append((name, value.rstrip(b" \t")))  # llhttp leaves that on
 
     def on_message_complete(self) -> None:
         if not self._status and self.exchange is not None:
             self.exchange.headers.clear()
+            self.exchange.reason = b""
         super().on_message_complete()
 
 
-class _Framing:
-    """Finds out whether a head says where its body ends."""
+class _Head:
+    """What a head says of the end of its body and of its connection; 1xx before it are passed."""
 
-    def __init__(self) -> None:
-        self.found = False
+    def __init__(self, head: bytes) -> None:
+        self.is_framed = False
+        self.connection = b""
         self._in_head = True
+        self._parser = httptools.HttpResponseParser(self)
+        self._parser.feed_data(head)
+
+    @property
+    def is_of_1_0(self) -> bool:
+        return bool(self._parser.get_http_version() == "1.0")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head and name.lower() in (b"content-length", b"transfer-encoding"):
-            self.found = True
+        if not self._in_head:
+            return  # a trailer
+        name = name.lower()
+        if name in (b"content-length", b"transfer-encoding"):
+            self.is_framed = True
+        elif name == b"connection":
+            self.connection += value.lower()
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        if self._parser.get_status_code() >= _FINAL:
+            self._in_head = False
+        else:
+            self.is_framed, self.connection = False, b""
 
 
 def _is_framed(head: bytes) -> bool:
-    framing = _Framing()
-    httptools.HttpResponseParser(framing).feed_data(head)
-    return framing.found
+    return _Head(head).is_framed
+
+
+def _persists(head: bytes) -> bool:
+    try:
+        found = _Head(head)
+    except httptools.HttpParserError:  # behind the head is what nobody asked for
+        return False
+    if found.is_of_1_0:
+        return b"keep-alive" in found.connection
+    return b"close" not in found.connection

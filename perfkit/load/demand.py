@@ -12,11 +12,15 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
+from perfkit.errors import UsageError
 from perfkit.load.arrivals import Spell, schedule, think_ns, user_spells
 from perfkit.load.exchange import NEVER_NS
+from perfkit.load.segments import Offsets
 from perfkit.load.spec import LoadSpec
 
-__all__ = ["ClosedDemand", "Demand", "Due", "OpenDemand", "demand_of", "shard_spells"]
+__all__ = ["ClosedDemand", "Demand", "Due", "OpenDemand", "demand_of", "offsets_of", "shard_spells"]
 
 
 class Due(NamedTuple):
@@ -44,8 +48,8 @@ class OpenDemand:
     """A schedule made before the load, in strides over the shards."""
 
     def __init__(self, spec: LoadSpec) -> None:
-        offsets = schedule(spec.arrivals, spec.segments, spec.seed)[spec.shard :: spec.shards]
-        self._instants: list[int] = (offsets[offsets < spec.load_ns] + spec.start_ns).tolist()
+        offsets = offsets_of(spec)[spec.shard :: spec.shards]
+        self._instants: list[int] = (offsets + spec.start_ns).tolist()
         self._spec = spec
         self._index = 0
         self.next_ns = self._instants[0] if self._instants else NEVER_NS
@@ -127,6 +131,23 @@ class ClosedDemand:
                 heapq.heappush(self._coming, (instant_ns, user, iteration))
                 self.next_ns = self._coming[0][0]
                 return
+
+
+def offsets_of(spec: LoadSpec) -> Offsets:
+    """The whole schedule of an open model, of all shards, as far as the load lasts.
+
+    Raises:
+        UsageError: the times of a trace can't be read.
+    """
+    if spec.arrivals == "trace":
+        try:
+            offsets = np.fromfile(spec.times, np.int64)
+        except OSError as error:
+            why = f"can't read the times of the trace: {error}"
+            raise UsageError(why, "name a file of int64 words") from None
+    else:
+        offsets = schedule(spec.arrivals, spec.segments, spec.seed, exact=spec.exact)
+    return offsets[offsets < spec.load_ns]
 
 
 def shard_spells(spec: LoadSpec) -> dict[int, list[Spell]]:

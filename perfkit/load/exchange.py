@@ -19,13 +19,17 @@ class ErrorKind(StrEnum):
     """Why there is no whole reply."""
 
     ABANDONED = "abandoned"  # sent; the generator stopped waiting for the reply
+    CERTIFICATE = "certificate"  # of a journey: TLS refused the server's certificate
     CONNECT = "connect"  # no connection: refused, unreachable, unresolvable, too slow
     PROTOCOL = "protocol"  # what came back is not HTTP/1.1
     RAISED = "raised"  # via enqueue: the call raised, neither a timeout nor for the connection
+    REDIRECTS = "redirects"  # of a journey: more of them than httpx follows, such as a loop
     RESET = "reset"  # the connection ended before the reply did
+    RESOLVE = "resolve"  # of a journey: the host's name has no address
     TIMEOUT = "timeout"  # the reply was not whole in time
     TOO_LARGE = "too_large"  # the body is above the limit
     UNSENT = "unsent"  # never got a connection before the generator stopped
+    WITHDRAWN = "withdrawn"  # of a journey: the user's code stopped waiting, as by asyncio.timeout
 
 
 class Exchange:
@@ -49,10 +53,12 @@ class Exchange:
         "first_byte_ns",
         "head_only",
         "headers",
+        "http_version",
         "on_done",
         "on_sent",
         "patient",
         "payload",
+        "reason",
         "sent_ns",
         "status",
         "timeout_ns",
@@ -86,7 +92,10 @@ class Exchange:
         self.blocked_ns = 0  # waited for a connection to be free, or to open
 
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []  # only of a pool that keeps headers
+        # Only of a pool that keeps headers.
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.http_version = "1.1"
+        self.reason = b""
         self.body = b""
         self.error: ErrorKind | None = None
         self.cause: BaseException | None = None

@@ -42,9 +42,12 @@ __all__ = ["Generator", "Progress"]
 _ACCEPTED: Final = 202
 _SECOND: Final = 1_000_000_000
 _SLICE: Final = 32  # requests between two looks at replies, when many are due at once
-_OPEN_AT_ONCE: Final = 100  # users' connections, and at most 2,000 in a second
+_OPEN_AT_ONCE: Final = 100  # users' connections, and at most 2,000 in a second, of all shards
 _OPEN_EVERY_S: Final = 0.05
 _INTERRUPT_NS: Final = 2_000_000_000
+_BREATH_NS: Final = 100_000_000
+"""A user without think time comes back so long after an error: a refusal takes no time at all, and
+a loop of them would spin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,14 @@ class Generator:
         self._jobs = JobRequests(spec)
         self._loop = asyncio.get_running_loop()
         self._demand: Demand = demand_of(spec)
+        self._breath_ns = max(0, _BREATH_NS - spec.think.low_ns)
         self._private = has_own_connections(spec)
         self._own: dict[int, Connection] = {}
         self._comings = comings(spec) if self._private else []
-        self._openings = openings([on_ns for on_ns, _ in self._comings], spec.idle_limit_ns)
+        self._openings = openings(
+            [on_ns for on_ns, _ in self._comings], spec.idle_limit_ns, spec.shards
+        )
+        self._at_once = max(1, _OPEN_AT_ONCE // spec.shards)
         self._opened = 0  # how many of them have been seen to
         self._promised: set[int] = set()  # users for whom one has been opened
         self._next_turn_s = 0.0  # of opening some, by the loop's clock
@@ -217,7 +224,7 @@ class Generator:
                 if other is not None:
                     self._foreign.add(request.row, other)
         else:
-            ended_ns = monotonic_ns()
+            ended_ns = monotonic_ns() + self._breath_ns
             if request.error is ErrorKind.UNSENT:
                 self._unsent += 1
             else:
@@ -296,7 +303,7 @@ class Generator:
         self._next_turn_s = self._loop.time() + _OPEN_EVERY_S
         first = self._opened
         until = bisect_right(
-            self._openings, offset_ns, first, min(first + _OPEN_AT_ONCE, len(self._openings))
+            self._openings, offset_ns, first, min(first + self._at_once, len(self._openings))
         )
         self._opened = until
         coming = self._comings[first:until]

@@ -38,10 +38,11 @@ class JobRequests:
         self._is_payment = [job.queue == "payments" for job in spec.jobs]
         base = quote(parts.path.rstrip("/"), safe="/%")
         host = parts.netloc.rpartition("@")[2]
+        paths = [spec.path or f"{base}/jobs/{quote(queue, safe='')}" for queue in spec.queues]
         self._heads = [
-            f"POST {base}/jobs/{quote(queue, safe='')} HTTP/1.1\r\nHost: {host}\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: {host}\r\n"
             "User-Agent: perfkit\r\nContent-Type: application/json\r\nIdempotency-Key: "
-            for queue in spec.queues
+            for path in paths
         ]
 
     def queue(self, key: str) -> int:

@@ -9,7 +9,8 @@ in a repair.
     then, for each row    8 int64 words:
         intended | sent | first byte | done | blocked | user, iteration | outcome | planned
 
-0 in a stamp means that it did not happen. `planned` is set last, so a row is either there or not.
+0 in a stamp means that it did not happen. `planned` is set last, so a row is either there or not;
+it is 1, and of a journey's request 1 + its place in the iteration.
 The writer holds an flock on the file until it closes it: `perfkit.load.rows.recover` waits for it.
 """
 
@@ -21,12 +22,12 @@ import json
 import mmap
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from perfkit.errors import ResultsNotWritable
-from perfkit.load.exchange import ErrorKind, Exchange
+from perfkit.load.exchange import ErrorKind
 
-__all__ = ["ERROR_KINDS", "HEADER_BYTES", "WORDS", "Ledger"]
+__all__ = ["ERROR_KINDS", "HEADER_BYTES", "WORDS", "Ended", "Ledger"]
 
 WORDS: Final = 8
 HEADER_BYTES: Final = mmap.PAGESIZE
@@ -38,6 +39,17 @@ _NUMBER: Final = {kind: number for number, kind in enumerate(ERROR_KINDS, 1)}
 _SENT: Final = 1
 _BLOCKED: Final = 4
 _OUTCOME: Final = 6
+
+
+class Ended(Protocol):
+    """What a row says of a request that has ended (`perfkit.load.exchange.Exchange`)."""
+
+    sent_ns: int
+    first_byte_ns: int
+    done_ns: int
+    blocked_ns: int
+    status: int
+    error: ErrorKind | None
 
 
 class Ledger:
@@ -72,7 +84,7 @@ class Ledger:
         self._raw = memoryview(self._map)
         self._words = self._raw.cast("q")
 
-    def plan(self, intended_ns: int, user: int, iteration: int, queue: int) -> int:
+    def plan(self, intended_ns: int, user: int, iteration: int, queue: int, step: int = 0) -> int:
         """Add a row for a request that came due, as dropped until it is sent; returns its place."""
         if self.rows == self._room:
             self._grow()
@@ -81,7 +93,7 @@ class Ledger:
         words[place] = intended_ns
         words[place + 5] = user << 32 | (iteration & 0xFFFFFFFF)
         words[place + _OUTCOME] = queue
-        words[place + 7] = 1
+        words[place + 7] = 1 + step
         self.rows += 1
         return place
 
@@ -91,7 +103,7 @@ class Ledger:
         words[place + _BLOCKED] = blocked_ns
         words[place + _SENT] = sent_ns
 
-    def ended(self, place: int, exchange: Exchange) -> None:
+    def ended(self, place: int, exchange: Ended) -> None:
         """Write what became of the request."""
         words = self._words
         words[place + 1] = exchange.sent_ns

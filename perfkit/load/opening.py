@@ -22,14 +22,14 @@ from perfkit.load.spec import LoadSpec
 __all__ = ["comings", "has_own_connections", "lead_ns", "openings"]
 
 _AHEAD_NS: Final = 1_000_000_000
-_GAP_NS: Final = 500_000  # 2,000 in a second: common servers accept that beside their work
+_GAP_NS: Final = 500_000  # 2,000 in a second, of all shards: servers accept that beside their work
 _START_NS: Final = 300_000_000
 
 
 def has_own_connections(spec: LoadSpec) -> bool:
     """Whether each user of this shard has one: a closed model whose limit allows that."""
-    own = len(range(spec.shard, spec.users, spec.shards))
-    return spec.model == "closed" and spec.pacing_ns is None and spec.connections >= own
+    fits = spec.connections >= spec.own_users
+    return spec.model == "closed" and spec.pacing_ns is None and fits
 
 
 def comings(spec: LoadSpec) -> list[tuple[int, int]]:
@@ -39,16 +39,18 @@ def comings(spec: LoadSpec) -> list[tuple[int, int]]:
     )
 
 
-def openings(arrivals_ns: Sequence[int], idle_limit_ns: int) -> list[int]:
+def openings(arrivals_ns: Sequence[int], idle_limit_ns: int, shards: int = 1) -> list[int]:
     """The instant at which to open for each arrival (both sorted; the former may be negative).
 
     The latest instants that are a second ahead of their arrival and a gap apart from each other;
-    but none so early that the connection would be too old when its user comes.
+    but none so early that the connection would be too old when its user comes. Where several shards
+    open at a time, each leaves the others theirs.
     """
+    gap_ns = _GAP_NS * shards
     found: list[int] = []
     latest_ns = NEVER_NS
     for arrival_ns in reversed(arrivals_ns):
-        latest_ns = min(arrival_ns - _AHEAD_NS, latest_ns - _GAP_NS)
+        latest_ns = min(arrival_ns - _AHEAD_NS, latest_ns - gap_ns)
         found.append(max(latest_ns, arrival_ns - idle_limit_ns // 2))
     return found[::-1]
 
@@ -61,6 +63,6 @@ def lead_ns(spec: LoadSpec) -> int:
     """
     if not has_own_connections(spec):
         return _START_NS
-    first = openings([on_ns for on_ns, _ in comings(spec)], spec.idle_limit_ns)
+    first = openings([on_ns for on_ns, _ in comings(spec)], spec.idle_limit_ns, spec.shards)
     at_start = bisect_right(first, 0)
-    return _START_NS + _GAP_NS * at_start
+    return _START_NS + _GAP_NS * spec.shards * at_start

@@ -27,16 +27,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any, Final
 
 from perfkit.errors import PerfkitError, UsageError
+from perfkit.load.blotted import Blotted
 from perfkit.load.generator import Generator
+from perfkit.load.journey import JourneyGenerator, prepare_journey
 from perfkit.load.ledger import Ledger
+from perfkit.load.loops import event_loop
 from perfkit.load.rows import finish, new_ledger, read_ledger
 from perfkit.load.spec import LoadSpec
+from perfkit.load.template import secrets_of
 
 __all__ = ["run_process"]
 
@@ -65,7 +68,7 @@ def run_process(spec: LoadSpec, lifeline_fd: int | None = None, *, await_go: boo
             os.sched_setaffinity(0, spec.cpus)
         except OSError as error:
             raise UsageError(f"CPUs {list(spec.cpus)}: {error}", "name CPUs of this host") from None
-    loop_name, factory = _loop()
+    loop_name, factory = event_loop()
     with asyncio.Runner(loop_factory=factory) as runner, _voice() as say:
         runner.run(_run(spec, lifeline_fd, await_go, loop_name, say))
     return 0
@@ -81,6 +84,9 @@ async def _run(
         loop.add_signal_handler(number, stopped.set)
     if lifeline_fd is not None:
         _watch_lifeline(lifeline_fd, loop, go if await_go else None, stopped)
+    if spec.journey is not None:
+        sys.stdout = sys.stderr = Blotted(sys.stderr, secrets_of(spec.journey))
+        prepare_journey(spec.journey)  # before "loaded": an import may take its time
     say({"loaded": True})
     if await_go:
         ended = loop.create_task(stopped.wait())
@@ -100,7 +106,8 @@ async def _measure(
     spec: LoadSpec, ledger: Ledger, stopped: asyncio.Event, loop_name: str, say: Say
 ) -> None:
     loop = asyncio.get_running_loop()
-    generator = Generator(spec, ledger)
+    journey = JourneyGenerator(spec, ledger) if spec.journey is not None else None
+    generator = journey or Generator(spec, ledger)
     broken: list[BaseException] = []
 
     def note_broken(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -108,6 +115,9 @@ async def _measure(
         error = context.get("exception")
         if isinstance(error, OSError) and "transport" in context:
             return  # a socket's own trouble: the connection reports it to its request
+        if journey is not None and "future" in context and error is not None:
+            journey.note_stray(error)  # a task of the user's; ours are all waited for
+            return
         broken.append(error or RuntimeError(context["message"]))
         stopped.set()
 
@@ -117,7 +127,7 @@ async def _measure(
 
     loop.set_exception_handler(note_broken)
     say({"ready": True, "connections": await _prepared(generator, spec, stopped)})
-    with _no_collector():
+    with _no_collector() if journey is None else _old_ones_left_alone():
         beside = [
             loop.create_task(each) for each in (stop_when_told(), _tick(generator, spec, say))
         ]
@@ -131,19 +141,25 @@ async def _measure(
         "loop": loop_name,
         "python": platform.python_version(),
         "interrupted": generator.interrupted,
+        "counted": ledger.rows,
     }
     # The ledger is still open, and locked, so that `recover` waits for us; where it has lost its
     # patience, it has done this work, and perhaps given the folder another name.
     with suppress(FileNotFoundError):
         finish(Path(spec.output), read_ledger(Path(spec.output)), more)
     say({"finished": True, "interrupted": generator.interrupted})
+    if journey is not None and journey.is_stuck and not broken:
+        ledger.close()
+        os._exit(0)  # user code goes on although it was cancelled: everything is written
     if broken:
         if isinstance(broken[0], PerfkitError):
             raise broken[0]
         raise PerfkitError(f"the generator broke: {broken[0]!r}", "report it") from broken[0]
 
 
-async def _prepared(generator: Generator, spec: LoadSpec, stopped: asyncio.Event) -> int:
+async def _prepared(
+    generator: Generator | JourneyGenerator, spec: LoadSpec, stopped: asyncio.Event
+) -> int:
     """Connections that are open; neither the start of load nor a stop waits for them."""
     opening = asyncio.ensure_future(generator.prepare())
     ended = asyncio.ensure_future(stopped.wait())
@@ -157,21 +173,12 @@ async def _prepared(generator: Generator, spec: LoadSpec, stopped: asyncio.Event
 
 
 async def _tick(
-    generator: Generator, spec: LoadSpec, say: Callable[[dict[str, Any]], None]
+    generator: Generator | JourneyGenerator, spec: LoadSpec, say: Callable[[dict[str, Any]], None]
 ) -> None:
     await asyncio.sleep(max((spec.start_ns - monotonic_ns()) / 1e9, 0))
     while True:
         await asyncio.sleep(_TICK_S)
         say(asdict(generator.progress()))
-
-
-def _loop() -> tuple[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """uvloop where there is one: measured at two and a half times the rate of the standard loop."""
-    try:
-        import uvloop
-    except ImportError:
-        return "asyncio", asyncio.new_event_loop
-    return f"uvloop {version('uvloop')}", uvloop.new_event_loop
 
 
 def _check_ports(connections: int) -> None:
@@ -240,6 +247,17 @@ def _no_collector() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+        gc.unfreeze()
+
+
+@contextmanager
+def _old_ones_left_alone() -> Iterator[None]:
+    """User code and httpx make cycles, so theirs are collected; what is there already is not."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
         gc.unfreeze()
 
 

@@ -22,22 +22,28 @@ import pyarrow as pa
 
 from perfkit.load.exchange import ErrorKind
 from perfkit.load.foreign import read_foreign_ids
+from perfkit.load.happenings import REQUEST_NAMES, read_names
 from perfkit.load.ledger import ERROR_KINDS, HEADER_BYTES, WORDS, Ledger
 from perfkit.load.spec import LoadSpec
-from perfkit.recorder.draws import job_id
+from perfkit.recorder.draws import job_id, job_key
 from perfkit.records import REQUESTS
 
 __all__ = [
+    "ARROW",
     "COST",
     "FOREIGN_IDS",
     "LEDGER",
+    "SUMMARY",
     "Rows",
+    "batches",
     "finish",
     "ledger_header",
     "new_ledger",
     "read_ledger",
     "recover",
+    "replacing",
     "summarize",
+    "write_summary",
 ]
 
 LEDGER: Final = "requests.ledger"
@@ -45,8 +51,8 @@ FOREIGN_IDS: Final = "requests.ids"
 COST: Final = "requests.cost.json"  # left by a sender that can't make the two files itself
 LATE_NS: Final = 10_000_000
 
-_ARROW: Final = "requests.arrow"
-_SUMMARY: Final = "generator.json"
+ARROW: Final = "requests.arrow"
+SUMMARY: Final = "generator.json"
 
 _BATCH_ROWS: Final = 65_536
 _PATIENCE_S: Final = 5.0  # nothing outlives perfkit for longer
@@ -104,6 +110,7 @@ def ledger_header(spec: LoadSpec) -> dict[str, Any]:
         "queues": list(dict.fromkeys(spec.queues)),
         "shard": spec.shard,
         "shards": spec.shards,
+        "journey": spec.journey is not None,  # the names of its requests are in a file beside
     }
 
 
@@ -117,7 +124,9 @@ def read_ledger(directory: Path) -> Rows:
     data = (directory / LEDGER).read_bytes()
     header = json.loads(data[:HEADER_BYTES])
     words = np.frombuffer(data, np.int64, offset=HEADER_BYTES).reshape(-1, WORDS)
-    return Rows(header, words[words[:, 7] == 1], read_foreign_ids(directory / FOREIGN_IDS))
+    if header.get("journey"):
+        header["queues"] = read_names(directory / REQUEST_NAMES)
+    return Rows(header, words[words[:, 7] > 0], read_foreign_ids(directory / FOREIGN_IDS))
 
 
 def summarize(rows: Rows) -> dict[str, Any]:
@@ -171,7 +180,7 @@ def recover(directory: Path, patience_s: float = _PATIENCE_S) -> bool:
         if os.fstat(handle).st_nlink == 0:
             return False  # the one we waited for has done it
         rows = read_ledger(directory)
-        for name in (_ARROW, _SUMMARY):
+        for name in (ARROW, SUMMARY):
             for torn in directory.glob(f"{name}.*.tmp"):
                 torn.unlink(missing_ok=True)
         finish(directory, rows, _cost(directory))
@@ -209,32 +218,32 @@ def finish(directory: Path, rows: Rows, more: dict[str, Any]) -> None:
 
     Another process may do the same at the same time: each file is that of one or the other, whole.
     """
-    _write_arrow(rows, directory / _ARROW)
-    _write_summary(directory, {**summarize(rows), **more})
+    _write_arrow(rows, directory / ARROW)
+    write_summary(directory, {**summarize(rows), **more})
     (directory / LEDGER).unlink(missing_ok=True)
-    for name in (FOREIGN_IDS, COST):
+    for name in (FOREIGN_IDS, COST, REQUEST_NAMES):
         (directory / name).unlink(missing_ok=True)
 
 
 def _write_arrow(rows: Rows, path: Path) -> None:
     """Write the rows as an Arrow IPC file with the schema REQUESTS, whole or not at all."""
     with (
-        _replacing(path) as partial,
+        replacing(path) as partial,
         pa.OSFile(str(partial), "wb") as file,
         pa.ipc.new_file(file, REQUESTS) as writer,
     ):
-        for batch in _batches(rows):
+        for batch in batches(rows):
             writer.write_batch(batch)
 
 
-def _write_summary(directory: Path, summary: dict[str, Any]) -> None:
+def write_summary(directory: Path, summary: dict[str, Any]) -> None:
     """Write ``generator.json``, whole or not at all."""
-    with _replacing(directory / _SUMMARY) as partial:
+    with replacing(directory / SUMMARY) as partial:
         partial.write_text(json.dumps(summary, indent=1) + "\n")
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A file of this process that takes the name when it is written; none is left if it isn't."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -244,13 +253,14 @@ def _replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _batches(rows: Rows) -> Iterator[pa.RecordBatch]:
+def batches(rows: Rows, first: int = 0) -> Iterator[pa.RecordBatch]:
+    """The rows with the schema REQUESTS; ``first`` is the place of the first one in its ledger."""
     queues = pa.array(rows.header["queues"], pa.string())
     kinds = pa.array([str(kind) for kind in ERROR_KINDS], pa.string())
     error = rows.error
     for start in range(0, len(rows.words), _BATCH_ROWS):
         part = rows.words[start : start + _BATCH_ROWS]
-        yield _batch(rows, start, part, error[start : start + _BATCH_ROWS], queues, kinds)
+        yield _batch(rows, first + start, part, error[start : start + _BATCH_ROWS], queues, kinds)
 
 
 def _batch(
@@ -267,7 +277,17 @@ def _batch(
     else:
         pairs = zip(user.tolist(), iteration.tolist(), strict=True)
         keys = [f"{seed}/u{one}/{turn}" for one, turn in pairs]
-    ids = [foreign.get(row) or job_id(nonce, key) for row, key in enumerate(keys, start)]
+    ids: list[str | None] = [
+        foreign.get(row) or job_id(nonce, key) for row, key in enumerate(keys, start)
+    ]
+    has_iterations = not is_open
+    if header.get("journey"):
+        # Several requests of an iteration; which of them made a job, its reply alone says.
+        steps = (words[:, 7] - 1).tolist()
+        turns = zip(user.tolist(), iteration.tolist(), steps, strict=True)
+        keys = [f"{job_key(seed, turn, one, turn)}/{step}" for one, turn, step in turns]
+        ids = [foreign.get(row) for row in range(start, start + count)]
+        has_iterations = True
     status = words[:, 6] >> 16 & 0xFFFF
     columns = {
         "trial": pa.array(np.full(count, header["trial"]), pa.int32()),
@@ -276,7 +296,9 @@ def _batch(
         "queue": _named(words[:, 6] & 0xFFFF, queues),
         "job_id": pa.array(ids, pa.string()),
         "user": pa.nulls(count, pa.int32()) if is_open else pa.array(user, pa.int32()),
-        "iteration": pa.nulls(count, pa.int32()) if is_open else pa.array(iteration, pa.int32()),
+        "iteration": pa.array(iteration, pa.int32())
+        if has_iterations
+        else pa.nulls(count, pa.int32()),
         "intended_ns": pa.array(words[:, 0]),
         "sent_ns": pa.array(words[:, 1], mask=words[:, 1] == 0),
         "first_byte_ns": pa.array(words[:, 2], mask=words[:, 2] == 0),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from perfkit.errors import UsageError
-from perfkit.load.arrivals import ArrivalKind, Segment, Think
+from perfkit.load.arrivals import ArrivalKind, Burst, Segment, Think, Wave
 
-__all__ = ["JobShare", "LoadSpec", "read_spec"]
+__all__ = ["JobIdRule", "JobShare", "JourneySpec", "LoadSpec", "read_spec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,36 @@ class JobShare:
 
     queue: str
     weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobIdRule:
+    """Where a reply says which job it made: in a header, or at a JSON pointer in its body."""
+
+    header: str = ""
+    pointer: str | None = None
+    requests: tuple[str, ...] = ()  # names of the requests that make jobs; empty: any may
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JourneySpec:
+    """User code, or a template of one request, instead of the built-in requests.
+
+    A header's value is text, ``{"env": NAME}`` (from the environment: a secret is in no file), or
+    drawn, as all of a template may be (`perfkit.scenario.arguments`).
+    """
+
+    name: str  # shown: the function's, or the template's request
+    user: str = ""  # "module:function" or "file.py:function"; empty: the template
+    folder: str = ""  # looked in first
+    headers: dict[str, Any] = field(default_factory=dict)
+    job_id: JobIdRule | None = None
+    body_limit: int = 16 << 20  # bytes of a reply
+    # The template:
+    url: str = ""  # relative to base_url, or absolute
+    method: str = "GET"
+    query: dict[str, Any] = field(default_factory=dict)
+    body: Any = None  # text as it is, anything else as JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +75,16 @@ class LoadSpec:
     segments: tuple[Segment, ...] = ()
 
     arrivals: ArrivalKind = "constant"  # open model
+    exact: bool = False  # Poisson arrivals in exact numbers
+    # Of a trace: a file of int64 words, its instants in ns from the start of load, sorted.
+    times: str = ""
 
     think: Think = Think()  # noqa: RUF009 - frozen; closed model
     pacing_ns: int | None = None  # fixed instants for each user: then the load is open
+
+    path: str = ""  # path and query that every request goes to; empty: /jobs/{queue} of the URL
+
+    journey: JourneySpec | None = None  # user code makes the requests; https is allowed then
 
     connections: int = 1000  # waiting for one is `blocked`
     max_in_flight: int = 10_000  # beyond it an intended request is `dropped`
@@ -70,9 +107,13 @@ class LoadSpec:
             (f"model {self.model!r} is neither open nor closed", self.model not in _MODELS),
             (
                 f"{self.base_url} is not http://host:port",
-                self.base_url != "" and not self.base_url.startswith("http://"),
+                self.base_url != ""
+                and not self.base_url.startswith(("http://", "https://")[: 1 + bool(self.journey)]),
             ),
-            ("no job has a positive weight", not any(weight > 0 for weight in weights)),
+            (
+                "no job has a positive weight",
+                self.journey is None and not any(weight > 0 for weight in weights),
+            ),
             (
                 "a job's weight is not a number from 0 up",
                 not all(math.isfinite(weight) and weight >= 0 for weight in weights),
@@ -84,12 +125,17 @@ class LoadSpec:
             ("connections is below 1", self.connections < 1),
             ("max_in_flight is below 1", self.max_in_flight < 1),
             ("pacing_ns is not positive", self.pacing_ns is not None and self.pacing_ns <= 0),
+            ("a trace has no times", self.arrivals == "trace" and not self.times),
+            (
+                "bursts are of an open model",
+                closed and any(part.burst is not None for part in self.segments),
+            ),
             ("idle_limit_ns is not positive", self.idle_limit_ns <= 0),
             ("a closed model has no users", closed and self.users < 1),
             (
                 # Else a user without think time would be dropped again and again in one instant.
                 "fewer requests may be in flight than there are users",
-                closed and self.pacing_ns is None and self.users > self.max_in_flight,
+                closed and self.pacing_ns is None and self.own_users > self.max_in_flight,
             ),
             (f"there is no shard {self.shard} of {self.shards}", not 0 <= self.shard < self.shards),
         ]
@@ -99,8 +145,12 @@ class LoadSpec:
         """Users of a closed model: its highest level. 0 in an open one."""
         if self.model == "open":
             return 0
-        lasting = [part for part in self.segments if part.duration_ns]
-        return math.ceil(max((level for part in lasting for level in part.levels), default=0))
+        return math.ceil(max((part.highest for part in self.segments), default=0))
+
+    @property
+    def own_users(self) -> int:
+        """Those of them that this shard plays."""
+        return len(range(self.shard, self.users, self.shards))
 
     @property
     def end_ns(self) -> int:
@@ -126,7 +176,8 @@ class LoadSpec:
         try:
             fields: dict[str, Any] = json.loads(text)
             fields["jobs"] = tuple(JobShare(**job) for job in fields["jobs"])
-            fields["segments"] = tuple(Segment(**part) for part in fields.get("segments", ()))
+            fields["segments"] = tuple(_segment(part) for part in fields.get("segments", ()))
+            fields["journey"] = _journey(fields.get("journey"))
             fields["think"] = Think(**fields.get("think", {}))
             fields["cpus"] = tuple(fields.get("cpus", ()))
             return cls(**fields)
@@ -137,6 +188,24 @@ class LoadSpec:
 
 
 _MODELS = ("open", "closed")
+
+
+def _journey(given: dict[str, Any] | None) -> JourneySpec | None:
+    if given is None:
+        return None
+    rule = given.get("job_id")
+    if rule is not None:
+        rule = JobIdRule(**{**rule, "requests": tuple(rule.get("requests", ()))})
+    return JourneySpec(**{**given, "job_id": rule})
+
+
+def _segment(fields: dict[str, Any]) -> Segment:
+    wave, burst = fields.pop("wave", None), fields.pop("burst", None)
+    return Segment(
+        **fields,
+        wave=None if wave is None else Wave(**wave),
+        burst=None if burst is None else Burst(**burst),
+    )
 
 
 def read_spec(path: Path) -> LoadSpec:

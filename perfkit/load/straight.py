@@ -8,6 +8,7 @@ ones with pacing.
 from __future__ import annotations
 
 import json
+import os
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,5 +82,8 @@ def write_plan(spec: LoadSpec, calls: Sequence[ActorCall]) -> int:
             for share, call in zip(spec.jobs, calls, strict=True)
         ],
     }
-    (folder / SPEC).write_text(json.dumps(document, indent=1), encoding="utf-8")
+    # Arguments may be secret: nobody else reads it, and the child removes it as it reads it.
+    handle = os.open(folder / SPEC, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=1)
     return len(words) // 4

@@ -12,6 +12,7 @@ between two pieces of the reply.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from perfkit.load.connection import HeaderConnection
 from perfkit.load.exchange import NEVER_NS, ErrorKind, Exchange
 from perfkit.load.pool import Pool
 
-__all__ = ["BodyTooLarge", "HttpTransport", "Timings"]
+__all__ = ["BodyTooLarge", "HttpTransport", "Timings", "exception_of"]
 
 _FEW: Final = 100
 
@@ -72,9 +73,44 @@ class HttpTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; raises httpx's exceptions."""
-        if request.url.scheme != "http" or self._proxy is not None:
+        if not self.carries(request.url):
             return await self._stock_transport().handle_async_request(request)
-        body = await request.aread()
+        exchange = await self.exchange(request)
+        if exchange.error is not None:
+            raise exception_of(exchange, request) from exchange.cause
+        return httpx.Response(
+            exchange.status,
+            headers=exchange.headers,
+            stream=httpx.ByteStream(exchange.body),
+            extensions={
+                "http_version": b"HTTP/" + exchange.http_version.encode(),
+                "reason_phrase": exchange.reason,
+                "perfkit": Timings(
+                    exchange.sent_ns,
+                    exchange.first_byte_ns,
+                    exchange.done_ns,
+                    exchange.blocked_ns,
+                ),
+            },
+        )
+
+    def carries(self, url: httpx.URL) -> bool:
+        """Whether a request to this URL takes our own pool, and not the stock transport."""
+        return url.scheme == "http" and self._proxy is None
+
+    async def exchange(
+        self, request: httpx.Request, on_sent: Callable[[Exchange], None] | None = None
+    ) -> Exchange:
+        """Send one request that our pool `carries`, and return when it has ended, well or not.
+
+        Cancelled, it is withdrawn.
+        """
+        # What httpx made of content, json or data is there already; a generator is not, nor is what
+        # it carries over to the request behind a redirect.
+        try:
+            body = request.content
+        except httpx.RequestNotRead:
+            body = await request.aread()
         timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -88,26 +124,17 @@ class HttpTransport(httpx.AsyncBaseTransport):
             _ns(timeouts.get("read")),
             head_only=request.method == "HEAD",
             patient=True,
+            on_sent=on_sent,
         )
         pool = self._pool(request.url)
         pool.submit(exchange)
         await _outcome(pool, exchange, answered, timeouts)
-        if exchange.error is not None:
-            raise _exception(exchange, request) from exchange.cause
-        return httpx.Response(
-            exchange.status,
-            headers=exchange.headers,
-            stream=httpx.ByteStream(exchange.body),
-            extensions={
-                "http_version": b"HTTP/1.1",
-                "perfkit": Timings(
-                    exchange.sent_ns,
-                    exchange.first_byte_ns,
-                    exchange.done_ns,
-                    exchange.blocked_ns,
-                ),
-            },
-        )
+        return exchange
+
+    def warm(self, scheme: str) -> None:
+        """Make ready what the first request of a scheme needs: TLS reads many certificates."""
+        if scheme == "https":
+            self._stock_transport()
 
     async def aclose(self) -> None:
         """Give all sockets back."""
@@ -181,18 +208,20 @@ def _wire(request: httpx.Request, body: bytes) -> bytes:
     for name, value in request.headers.raw:
         lines.append(b"%b: %b" % (name, value))
         is_chunked = is_chunked or name.lower() == b"transfer-encoding"
-    if any(b"\r" in line or b"\n" in line for line in lines):
+    head = b"\r\n".join(lines)
+    if not head.count(b"\r") == head.count(b"\n") == len(lines) - 1:
         raise httpx.LocalProtocolError("a line break in a header would forge another one")
     if is_chunked:
         body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
-    return b"\r\n".join((*lines, b"", body))
+    return b"%b\r\n\r\n%b" % (head, body)
 
 
 def _ns(seconds: float | None) -> int:
     return NEVER_NS if seconds is None else round(seconds * 1e9)
 
 
-def _exception(exchange: Exchange, request: httpx.Request) -> httpx.TransportError:
+def exception_of(exchange: Exchange, request: httpx.Request) -> httpx.TransportError:
+    """What httpx raises for an exchange that ended without a whole reply."""
     cause = exchange.cause
     match exchange.error:
         case ErrorKind.UNSENT if isinstance(cause, httpx.TimeoutException):

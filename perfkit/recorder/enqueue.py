@@ -3,7 +3,8 @@
 Imports the application, records what it enqueues, and enqueues a plan that was made before: it
 finds two files in ``--plan DIR`` and leaves its rows there, for `perfkit.load.rows` to read.
 
-    enqueue.json    header of the ledger, seed, nonce, jobs (queue, actor, args, kwargs), how long
+    enqueue.json    header of the ledger, seed, nonce, jobs (queue, actor, args, kwargs), how long;
+                    removed as it is read: an argument may be a secret
     enqueue.plan    of each job four int64: offset from the start of load, job, user, iteration
     requests.ledger one row for each job that came due
     requests.cost.json  what sending cost this process, once it has ended in order
@@ -75,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     voice = _own_stdout()
     spec = json.loads((options.plan / SPEC).read_text(encoding="utf-8"))
+    (options.plan / SPEC).unlink()
     if spec["cpus"]:
         os.sched_setaffinity(0, spec["cpus"])
     stop = threading.Event()

@@ -19,7 +19,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,7 @@ from perfkit.errors import ReportFailed
 from perfkit.paths import checkout
 from perfkit.reporting import document
 from perfkit.reporting.folder import private_folder
+from perfkit.reporting.sections import without_sections
 
 __all__ = ["execute", "failure_of"]
 
@@ -41,6 +42,7 @@ def execute(
     output: Path,
     parameters: Mapping[str, object] | None = None,
     *,
+    dropped: Collection[str] = (),
     limit_s: float = 600.0,
     cell_limit_s: float = 300.0,
 ) -> None:
@@ -50,6 +52,7 @@ def execute(
 
     Args:
         parameters: values for the parameters cell, as `checked_parameters` returns them.
+        dropped: headings of sections that are left out.
         limit_s: seconds for the whole, the start of the kernel included.
         cell_limit_s: seconds for one cell.
 
@@ -58,7 +61,7 @@ def execute(
     """
     partial = output.with_name(output.name + ".partial")
     partial.unlink(missing_ok=True)
-    reason = _run(notebook, partial, parameters or {}, limit_s, cell_limit_s)
+    reason = _run(notebook, partial, parameters or {}, dropped, limit_s, cell_limit_s)
     reason = reason or failure_of(partial)
     if reason:
         raise ReportFailed(
@@ -90,14 +93,18 @@ def _run(
     notebook: Path,
     partial: Path,
     parameters: Mapping[str, object],
+    dropped: Collection[str],
     limit_s: float,
     cell_limit_s: float,
 ) -> str:
     """The reason for a failure as far as the process tells, or nothing."""
     with private_folder() as folder:
         fits = len(os.fsencode(folder)) + _KERNEL_FILE <= _SOCKET_PATH_MAX
+        source = notebook.absolute()
+        if dropped:
+            source = without_sections(notebook, dropped, folder / notebook.name)
         request = {
-            "notebook": str(notebook.absolute()),
+            "notebook": str(source),
             "output": str(partial.absolute()),
             "parameters": dict(parameters),
             "cwd": str(notebook.absolute().parent),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from perfkit.errors import ReportFailed, ResultsNotWritable
@@ -21,10 +21,13 @@ def render(
     folder: Path,
     *,
     stem: str = "report",
+    dropped: Collection[str] = (),
     limit_s: float = 600.0,
     cell_limit_s: float = 300.0,
 ) -> Path:
     """Run ``notebook`` and write ``stem``.ipynb and ``stem``.html into ``folder``.
+
+    Sections whose headings are in ``dropped`` are left out.
 
     Returns:
         The HTML's path.
@@ -42,7 +45,14 @@ def render(
     about = f"{folder.absolute().parent.name} {folder.name}"
     executed, page = folder / f"{stem}.ipynb", folder / f"{stem}.html"
     try:
-        execute(notebook, executed, checked, limit_s=limit_s, cell_limit_s=cell_limit_s)
+        execute(
+            notebook,
+            executed,
+            checked,
+            dropped=dropped,
+            limit_s=limit_s,
+            cell_limit_s=cell_limit_s,
+        )
     except ReportFailed as failure:
         partial = executed.with_name(executed.name + ".partial")
         _stamp(notebook, partial, failure.what)

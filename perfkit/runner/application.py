@@ -19,7 +19,13 @@ from perfkit.plan import Plan, Trial
 from perfkit.redaction import redact
 from perfkit.scenario import Job, Scenario, System, settings_of
 
-__all__ = ["ActorFacts", "Application", "applications_of", "inspect_application"]
+__all__ = [
+    "ActorFacts",
+    "Application",
+    "applications_of",
+    "folder_of",
+    "inspect_application",
+]
 
 _PATIENCE_S: Final = 60.0
 # An application may read it as it is imported, before there is a server: nothing answers there.
@@ -78,7 +84,7 @@ def applications_of(plan: Plan) -> dict[int, Application]:
     found: dict[int, Application] = {}
     problems: dict[str, Problem] = {}
     for trial in plan.trials:
-        system, folder = trial.scenario.system, _folder_of(trial.source)
+        system, folder = trial.scenario.system, folder_of(trial.source)
         key = repr((system, system and sorted(system.env.items()), system and folder))
         if key not in known:
             known[key] = inspect_application(system, folder)
@@ -89,7 +95,7 @@ def applications_of(plan: Plan) -> dict[int, Application]:
     return found
 
 
-def _folder_of(source: str) -> Path | None:
+def folder_of(source: str) -> Path | None:
     """Of a scenario's file; None of a built-in one."""
     path = Path(source)
     return path.absolute().parent if path.is_file() else None

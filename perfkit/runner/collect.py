@@ -14,7 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from perfkit.load.happenings import happenings_table
 from perfkit.load.rows import recover
+from perfkit.load.shards import merge
 from perfkit.recorder.events import Event, Kind
 from perfkit.recorder.reader import SpoolContents, read_spools
 from perfkit.records import CALLS, JOBS, LEFTOVERS, REQUESTS, SAMPLES
@@ -60,10 +62,12 @@ def collect(
 ) -> tuple[Tables, RecorderFacts]:
     """All tables of the trial whose working folder this is."""
     spools = read_spools(folder / "spool")
+    # Before the requests: what several load processes left is then merged, and removed.
+    happened = happenings_table(folder, trial)
     tables = {
         "requests": requests_table(folder),
         "jobs": jobs_table(spools, trial),
-        "samples": _samples(folder / "samples.arrow"),
+        "samples": pa.concat_tables([_samples(folder / "samples.arrow"), happened]),
         "calls": calls_table(folder / "gateway.log", trial),
         "leftovers": pa.Table.from_pylist(
             [{"trial": trial, **row} for row in leftovers], schema=LEFTOVERS
@@ -85,7 +89,11 @@ def collect(
 
 
 def requests_table(folder: Path) -> pa.Table:
-    """The generator's rows, also of one that was killed before it could write them in order."""
+    """The generator's rows, also of one that was killed before it could write them in order.
+
+    Of several they are merged; see `perfkit.load.shards.merge`.
+    """
+    merge(folder)
     recover(folder)
     path = folder / "requests.arrow"
     if not path.is_file():

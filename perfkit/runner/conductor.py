@@ -3,6 +3,7 @@
 create run ── trial 0 ── trial 1 ── ... ── seal complete
    │             │
 reopen it        ├── a trial that fails is named in the manifest; the rest goes on
+                 ├── one that a load shard's death ended is kept, partial; the rest goes on
                  ├── aborted by a threshold: it is partial, and the rest goes on
                  └── interrupted: what was measured is kept, the run is sealed partial
 """
@@ -26,14 +27,17 @@ from perfkit.plan import Plan, Trial
 from perfkit.redaction import redact_command
 from perfkit.runner.application import Application, applications_of
 from perfkit.runner.breakage import refuse_faults
+from perfkit.runner.ceiling import refuse_above_ceiling
+from perfkit.runner.journeys import check_journeys
 from perfkit.runner.narrator import Narrator
 from perfkit.runner.options import Options
 from perfkit.runner.progress import Interrupt, Listener, Phase
 from perfkit.runner.rebuild import rebuild
 from perfkit.runner.resuming import resumable
+from perfkit.runner.sharding import shards_of, shards_wanted
 from perfkit.runner.specs import most_workers
 from perfkit.runner.trial import WatchFor, run_trial
-from perfkit.scenario import settings_of
+from perfkit.scenario import cautions, settings_of
 from perfkit.store import RunWriter, TrialWriter, trial_folder
 from perfkit.telemetry.checks import check_open_files
 from perfkit.telemetry.facts import HostFacts, git_state, versions
@@ -61,7 +65,7 @@ def conduct(
         PerfkitError: every trial failed; the last failure, after sealing what there is.
     """
     clock = clock or SystemClock()
-    placements, applications = _prepare(plan, plan.trials, options)
+    placements, shards, applications = _prepare(plan, plan.trials, options)
     writer = RunWriter.create(
         options.results,
         plan.name,
@@ -70,7 +74,9 @@ def conduct(
         needs_bytes=max(_spool_bytes(trial) for trial in plan.trials),
     )
     narrator = Narrator(plan, plan.trials, listener, clock)
-    conductor = _Conductor(writer, options, narrator, interrupt, clock, watch_for, applications)
+    conductor = _Conductor(
+        writer, options, narrator, interrupt, clock, watch_for, applications, shards
+    )
     return conductor.carry_out(plan.trials, placements)
 
 
@@ -90,7 +96,7 @@ def resume(
     """
     clock = clock or SystemClock()
     found = resumable(path, options)
-    placements, applications = _prepare(found.plan, found.todo, options)
+    placements, shards, applications = _prepare(found.plan, found.todo, options)
     redo = [trial.index for trial in found.todo]
     now = {
         "at_ns": clock.wall_ns(),
@@ -105,23 +111,28 @@ def resume(
         resumed=[*found.manifest.get("resumed", ()), now],
     )
     narrator = Narrator(found.plan, found.todo, listener, clock)
-    conductor = _Conductor(writer, options, narrator, interrupt, clock, watch_for, applications)
+    conductor = _Conductor(
+        writer, options, narrator, interrupt, clock, watch_for, applications, shards
+    )
     kept = len(found.plan.trials) - len(found.todo)
     return conductor.carry_out(found.todo, placements, kept=kept)
 
 
 def _prepare(
     plan: Plan, todo: Sequence[Trial], options: Options
-) -> tuple[list[Placement], dict[int, Application]]:
+) -> tuple[list[Placement], dict[int, int], dict[int, Application]]:
     """Refuse what can be refused before anything is written.
 
-    Returns: the placement of each trial, and the application of each by its index.
+    Returns: the placement of each trial; by its index, how many processes send its load, and its
+    application.
 
     Raises:
         UsageError: something can't be used.
     """
     _check_open_files(plan)
+    refuse_above_ceiling(todo, options.results)
     applications = applications_of(plan)
+    check_journeys(plan, todo)
     if options.redis_url is not None:
         if any(trial.scenario.redis.per_queue for trial in todo):
             raise UsageError(
@@ -138,11 +149,13 @@ def _prepare(
     else:
         find_server(options.redis_server)
     refuse_faults(plan.name, todo, options)
-    placements = [
-        place(trial.scenario.host.system_cpus, trial.scenario.host.instrument_cpus)
-        for trial in todo
-    ]
-    return placements, applications
+    placements, shards = [], {}
+    for trial in todo:
+        wanted = shards_wanted(trial.scenario, options.results)
+        host = trial.scenario.host
+        placements.append(place(host.system_cpus, host.instrument_cpus, own=wanted))
+        shards[trial.index] = shards_of(trial.scenario, wanted, len(placements[-1].instrument_cpus))
+    return placements, shards, applications
 
 
 class _Conductor:
@@ -157,8 +170,10 @@ class _Conductor:
         clock: Clock,
         watch_for: WatchFor | None,
         applications: Mapping[int, Application],
+        shards: Mapping[int, int],
     ) -> None:
         self._writer = writer
+        self._shards = shards
         self._applications = applications
         self._options = options
         self._narrator = narrator
@@ -167,6 +182,7 @@ class _Conductor:
         self._watch_for = watch_for
         self._neighbours = Neighbours()
         self._measured = 0
+        self._lost = 0  # of them, trials that a dead load shard ended
         self._failures: list[PerfkitError] = []
 
     def carry_out(
@@ -202,8 +218,11 @@ class _Conductor:
 
     def _measure(self, trial: Trial, placement: Placement) -> None:
         self._narrator.begin(trial)
+        for words in cautions(trial.scenario):
+            if f"{trial.scenario.name}: {words}" not in self._writer.manifest.get("warnings", ()):
+                self._warn(f"{trial.scenario.name}: {words}")
         try:
-            run_trial(
+            sound = run_trial(
                 trial,
                 self._writer,
                 application=self._applications[trial.index],
@@ -214,8 +233,10 @@ class _Conductor:
                 interrupt=self._interrupt,
                 clock=self._clock,
                 watch=self._watch_for(trial.scenario) if self._watch_for else None,
+                shards=self._shards[trial.index],
             )
             self._measured += 1
+            self._lost += not sound
         except ResultsNotWritable:
             raise
         except PerfkitError as error:
@@ -225,14 +246,18 @@ class _Conductor:
     def _say(self, phase: Phase, **figures: float) -> None:
         self._narrator.say(phase, **figures)
         for words in self._neighbours.news(self._clock.now_ns()):
-            told = self._writer.manifest.get("warnings", [])
-            self._writer.amend(warnings=[*told, words])
-            self._narrator.warn(words)
+            self._warn(words)
+
+    def _warn(self, words: str) -> None:
+        """Tell the listener, and keep it with the run."""
+        told = self._writer.manifest.get("warnings", [])
+        self._writer.amend(warnings=[*told, words])
+        self._narrator.warn(words)
 
     def _seal(self) -> Path:
         if self._interrupt.asked:
             return self._writer.seal("partial", INTERRUPTED)
-        if count := len(self._failures):
+        if count := len(self._failures) + self._lost:
             return self._writer.seal("partial", f"{count} trial{'' if count == 1 else 's'} failed")
         return self._writer.seal("complete")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from perfkit.launcher.stack import Stack
 from perfkit.load.spec import LoadSpec
 from perfkit.load.straight import ActorCall, write_plan
-from perfkit.runner.generator import Sender
+from perfkit.runner.generator import Sender, ShardDeath
 from perfkit.scenario import Job
 
 __all__ = ["EnqueueProcess"]
@@ -19,7 +20,11 @@ _PER_JOB_NS: Final = 1_000  # it turns offsets into instants, at a fifth of this
 
 
 class EnqueueProcess(Sender):
-    """Imports the application in a child of `perfkit.recorder.enqueue`, with a plan made here."""
+    """Imports the application in a child of `perfkit.recorder.enqueue`, with a plan made here.
+
+    It runs somebody's code, which may end it. Its rows and events are on the disk then, so the
+    trial ends there and is accounted for as any other, partial.
+    """
 
     def __init__(self, spec: LoadSpec, jobs: Sequence[Job], stack: Stack, folder: Path) -> None:
         calls = [ActorCall(job.actor or "", job.args, job.kwargs) for job in jobs]
@@ -34,4 +39,14 @@ class EnqueueProcess(Sender):
             folder,
             lead_ns=_LEAD_NS + planned * _PER_JOB_NS,
             secrets=asked.secrets,
+            logs=asked.logs,
         )
+
+    def ended(self) -> bool:
+        """Whether it is done; one that died is noted, once, as `death`."""
+        status = self.status
+        if status and self.death is None:
+            how = f"signal {-status}" if status < 0 else f"exit status {status}"
+            text = f"the process that enqueues died ({how})"
+            self.death = ShardDeath(self.name, time.monotonic_ns(), status, text)
+        return status is not None

@@ -22,6 +22,7 @@ _QUEUES: Final = {
     "queue.in_flight": ("queue.in_flight",),
     "queue.delayed": ("queue.delayed",),
     "queue.dead": ("queue.dead",),
+    "queue.stalled": ("queue.stalled",),
     "queue.backlog": ("queue.waiting", "queue.in_flight", "queue.delayed"),
 }
 _REDIS: Final = {
@@ -131,7 +132,9 @@ def _processes(snapshot: Snapshot, roles: Mapping[str, str]) -> Iterator[tuple[s
     for name, role in _CPU.items():
         shares = [share for who, share in snapshot.cpu_cores.items() if roles.get(who) == role]
         if shares:
-            yield name, sum(shares) / len(shares)
+            # A load shard at its limit is late, however idle the others are.
+            busiest = role == "generator"
+            yield name, max(shares) if busiest else sum(shares) / len(shares)
     memory = snapshot.by_subject("process.rss_anon_bytes")
     if workers := [size for who, size in memory.items() if roles.get(who) == "worker"]:
         yield "workers.memory", sum(workers)

@@ -11,26 +11,42 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from perfkit.errors import ChildDied, NotReady
 from perfkit.load.opening import lead_ns
+from perfkit.load.shards import SPEC
 from perfkit.load.spec import LoadSpec
+from perfkit.load.watchdog import BLOCKED_EXIT
 from perfkit.redaction import redact
 
-__all__ = ["GeneratorProcess", "Sender"]
+__all__ = ["GeneratorProcess", "Sender", "ShardDeath"]
 
 _READY_S: Final = 30.0
 _TAIL_BYTES: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class ShardDeath:
+    """One of several load generators ended although its load had not, or not in order."""
+
+    name: str
+    at_ns: int  # monotonic: when it was noticed, a tenth of a second late at most
+    status: int
+    text: str
 
 
 class Sender:
     """Starts a sender, says go, follows its figures, and waits for its end.
 
     Its standard input is a pipe that only the runner holds: "go" is said through it, and when the
-    runner dies it closes, upon which the generator stops and writes what it measured.
+    runner dies it closes, upon which the generator stops and writes what it measured. Where it
+    dies, `ended` raises: there is nothing left to measure with.
     """
+
+    death: ShardDeath | None = None
 
     def __init__(
         self,
@@ -40,11 +56,27 @@ class Sender:
         *,
         lead_ns: int,
         secrets: Sequence[str] = (),
+        name: str = "generator",
+        title: str = "the load generator",
+        logs: Path | None = None,
     ) -> None:
+        """
+        Args:
+            argv: how it is started; the lifeline is added.
+            env: its environment.
+            folder: of the trial; its log goes to ``logs``.
+            lead_ns: see the attribute.
+            secrets: what its log must not say.
+            name: among the processes of the trial.
+            title: what people call it.
+            logs: where its log goes instead, if that is not for everybody's eyes.
+        """
         self.lead_ns = lead_ns
         """Time it wants between "go" and the start of load, to open connections."""
+        self.name = name
+        self.title = title
         self._secrets = secrets
-        self._log = folder / "logs" / "generator.log"
+        self._log = (logs or folder / "logs") / f"{name}.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*argv, "--lifeline-fd", "0"],
@@ -65,6 +97,16 @@ class Sender:
         return self._process.pid
 
     @property
+    def processes(self) -> Mapping[str, int]:
+        """Names and pids of what sends: of one sender, its own."""
+        return {self.name: self.pid}
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, negative for a signal; None while it lives."""
+        return self._process.poll()
+
+    @property
     def figures(self) -> Mapping[str, Any]:
         """The last counts it gave; empty before the first."""
         return self._figures
@@ -79,9 +121,9 @@ class Sender:
         deadline = time.monotonic() + _READY_S
         while not self._loaded.wait(0.02):
             if self._process.poll() is not None:
-                raise ChildDied(f"the load generator ended before it was ready{self._tail()}")
+                raise ChildDied(f"{self.title} ended before it was ready{self.tail()}")
             if time.monotonic() > deadline:
-                raise NotReady(f"the load generator was not ready after {_READY_S:g} s")
+                raise NotReady(f"{self.title} was not ready after {_READY_S:g} s")
 
     def go(self, start_ns: int) -> None:
         """Load starts at this instant."""
@@ -97,8 +139,13 @@ class Sender:
             ChildDied: it ended, but not in order.
         """
         status = self._process.poll()
+        if status == BLOCKED_EXIT:
+            if self.death is None:
+                text = f"{self.title} gave up: user code kept its event loop"
+                self.death = ShardDeath(self.name, time.monotonic_ns(), status, text)
+            return True
         if status is not None and status != 0:
-            raise ChildDied(f"the load generator ended with {status}{self._tail()}")
+            raise ChildDied(f"{self.title} ended with {status}{self.tail()}")
         return status is not None
 
     def stop(self) -> None:
@@ -135,7 +182,8 @@ class Sender:
             elif "planned" in said:
                 self._figures = said
 
-    def _tail(self) -> str:
+    def tail(self) -> str:
+        """The end of its log as a sentence to append; empty where it said nothing."""
         try:
             text = self._log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
         except OSError:
@@ -144,14 +192,23 @@ class Sender:
 
 
 class GeneratorProcess(Sender):
-    """The load generator: requests over HTTP."""
+    """The load generator, or one shard of it: requests over HTTP."""
 
-    def __init__(self, spec: LoadSpec, folder: Path) -> None:
-        path = folder / "load.json"
+    def __init__(
+        self,
+        spec: LoadSpec,
+        folder: Path,
+        *,
+        name: str = "generator",
+        title: str = "the load generator",
+    ) -> None:
+        path = Path(spec.output) / SPEC
         path.write_text(spec.to_json(), encoding="utf-8")
         super().__init__(
             [sys.executable, "-m", "perfkit.load", str(path), "--await-go"],
             os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
             folder,
             lead_ns=lead_ns(spec),
+            name=name,
+            title=title,
         )

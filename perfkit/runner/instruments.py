@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,15 +14,21 @@ import redis
 from perfkit.clock import Clock
 from perfkit.launcher.placement import Placement
 from perfkit.launcher.stack import Stack
+from perfkit.load.demand import offsets_of
 from perfkit.plan import Trial
 from perfkit.redaction import redact
 from perfkit.runner.application import Application
+from perfkit.runner.brokers import Brokers
 from perfkit.runner.collect import read_json
 from perfkit.runner.enqueuing import EnqueueProcess
 from perfkit.runner.figures import LiveFigures
-from perfkit.runner.generator import GeneratorProcess, Sender
 from perfkit.runner.leftovers import Holdings
+from perfkit.runner.scheduling import schedule_table
+from perfkit.runner.shards import LoadSource, generator_of
 from perfkit.runner.specs import load_spec, servers_of
+from perfkit.runner.target import Target
+from perfkit.scenario import settings_of
+from perfkit.store import TrialWriter
 from perfkit.telemetry import (
     HostProbe,
     ProcessProbe,
@@ -51,8 +57,10 @@ class Instruments:
         placement: Placement,
         clock: Clock,
         application: Application,
+        shards: int = 1,
     ) -> None:
         self._stack = stack
+        self._clock = clock
         self._folder = folder
         # Jobs may enqueue others: of an application that is not ours, all its queues are watched.
         queues = trial.scenario.queues if trial.scenario.system is None else application.queues
@@ -61,24 +69,35 @@ class Instruments:
         with contextlib.ExitStack() as opened:
             self._holdings = opened.enter_context(contextlib.closing(Holdings(servers, namespace)))
             self._http = opened.enter_context(
-                httpx.Client(base_url=stack.ingest_url or "", timeout=10)
+                # Our own stack is never behind a proxy, whatever the shell says.
+                httpx.Client(base_url=stack.ingest_url or "", timeout=10, trust_env=False)
             )
             self._ledger_before = self._ledger()
             self._processes = ProcessTable()
+            self._workers = Brokers(stack.spec.spool)
             self.sampler = Sampler(
                 [
                     # What may wait on a network comes last.
                     ProcessProbe(self._processes),
                     HostProbe(),
-                    *redis_probes(stack.redis_servers, queues, namespace=namespace),
+                    *redis_probes(
+                        stack.redis_servers,
+                        queues,
+                        namespace=namespace,
+                        heartbeat_timeout_ns=settings_of(trial.scenario).heartbeat_timeout_ns,
+                        workers=lambda: self._workers.known,
+                    ),
                 ],
                 clock=clock,
                 sink=SampleSink(folder / "samples.arrow", trial.index),
                 period_ns=_SAMPLE_EVERY_NS,
             )
             spec = load_spec(trial, stack, facts, folder, placement)
-            self.generator: Sender = (
-                GeneratorProcess(spec, folder)
+            TrialWriter(folder.parent, trial.index).write_table("schedule", schedule_table(spec))
+            is_target = trial.scenario.load.abort_below is not None
+            self._target = Target(offsets_of(spec)) if is_target else None
+            self.generator: LoadSource = (
+                generator_of(spec, folder, shards)
                 if trial.scenario.load.via == "http"
                 else EnqueueProcess(spec, trial.scenario.job, stack, folder)
             )
@@ -96,6 +115,12 @@ class Instruments:
         self.sampler.start()
         self.generator.wait_loaded()
 
+    def go(self, start_ns: int) -> None:
+        """Load starts at this instant."""
+        if self._target is not None:
+            self._target.start_ns = start_ns
+        self.generator.go(start_ns)
+
     @property
     def tick(self) -> int:
         """Number of the sampler's last tick; 0 before the first."""
@@ -103,17 +128,26 @@ class Instruments:
 
     def figures(self) -> dict[str, float]:
         """What is known now, as of `LiveFigures`."""
-        roles = {name: process.role for name, process in self._stack.processes.items()}
-        return self._live.of(
-            self.generator.figures, self.sampler.snapshot, {**roles, "generator": "generator"}
-        )
+        roles: dict[str, str] = dict.fromkeys(self.generator.processes, "generator")
+        roles |= {name: process.role for name, process in self._stack.processes.items()}
+        counts = self.generator.figures
+        figures = self._live.of(counts, self.sampler.snapshot, roles)
+        if self._target is not None and counts:
+            figures["due"] = float(self._target.due(counts["elapsed_s"], self._clock.now_ns()))
+        return figures
 
-    def watch_processes(self) -> None:
-        """Sample every process of the stack there is by now, and our own."""
+    def watch_processes(self, faults: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Sample every process of the stack there is by now, and our own.
+
+        ``faults``: what became of them so far.
+        """
+        self._workers.learn(self._stack.worker_lives(), faults)
         for name, process in self._stack.processes.items():
             self._processes.put(name, process.pid)
-        self._processes.put("generator", self.generator.pid)
+        for name, pid in self.generator.processes.items():
+            self._processes.put(name, pid)
         self._processes.put("perfkit", os.getpid())
+        self._processes.put("keeper", self._stack.keeper_pid)
 
     def left(self) -> int:
         """Jobs that are not finished; -1 where that is not known."""
@@ -165,7 +199,7 @@ class Instruments:
 
     def _ledger(self) -> int | None:
         """Payments charged so far, by the system's own books; None without an ingest to ask."""
-        if self._stack.ingest_url is None:
+        if self._stack.ingest_url is None or not self._stack.spec.is_sample:
             return None
         try:
             answer = self._http.get("/ledger")

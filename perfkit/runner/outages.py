@@ -13,6 +13,7 @@ Outages = dict[str, list[tuple[int, int, str]]]
 """Queue -> (from, until, mode), in ns of the monotonic clock."""
 
 _TIMEOUT_S = 5.0
+_REASON_CHARACTERS = 500
 
 
 def outages_of(scenario: Scenario, window_ns: int) -> Outages:
@@ -37,7 +38,11 @@ def announce_outages(gateway_url: str | None, outages: Outages) -> None:
     if gateway_url is None:
         raise StackError("this stack has no gateway that could fail", "leave out outage_from")
     try:
-        answer = httpx.post(f"{gateway_url}/control/outages", json=outages, timeout=_TIMEOUT_S)
-        answer.raise_for_status()
+        answer = httpx.post(
+            f"{gateway_url}/control/outages", json=outages, timeout=_TIMEOUT_S, trust_env=False
+        )
     except httpx.HTTPError as error:
         raise StackError(f"the gateway did not take its outages: {error}") from None
+    if answer.is_error:
+        reason = answer.text.strip()[:_REASON_CHARACTERS] or "without a reason"
+        raise StackError(f"the gateway did not take its outages ({answer.status_code}): {reason}")

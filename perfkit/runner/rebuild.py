@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 
 from perfkit import errors
 from perfkit.errors import PerfkitError
+from perfkit.load.happenings import FILES as HAPPENINGS
 from perfkit.runner.collect import read_json
+from perfkit.runner.scheduling import TIMES
 from perfkit.runner.specs import until
 from perfkit.runner.tabulate import LEFTOVERS
 from perfkit.store import TrialWriter
@@ -28,7 +30,8 @@ __all__ = ["rebuild", "store_trial"]
 
 _RAW = (
     "requests.arrow", "samples.arrow", "gateway.log", "load.json", "gateway.json",
-    "generator.json", "enqueue.json", "enqueue.plan", LEFTOVERS,
+    "generator.json", "enqueue.json", "enqueue.plan", LEFTOVERS, TIMES,
+    *HAPPENINGS,
 )  # fmt: skip
 
 

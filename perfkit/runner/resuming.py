@@ -1,7 +1,7 @@
 """Whether an interrupted run can be carried on here, and what is left of it.
 
     kept        complete trials, and those that a threshold aborted: they ended by their own rule
-    measured    trials that failed, were cut short, or were never begun
+    measured    trials that failed, were cut short, lost a load shard, or were never begun
 
 A report that mixes machines or versions would compare what can't be compared, so those of another
 host, another perfkit or other packages are refused.

@@ -13,10 +13,12 @@ from perfkit.faults import links_of
 from perfkit.launcher.placement import Placement
 from perfkit.launcher.spec import StackSpec
 from perfkit.launcher.stack import Stack
-from perfkit.load.arrivals import Segment, Think
+from perfkit.load.arrivals import Think
 from perfkit.load.spec import JobShare, LoadSpec
 from perfkit.plan import Trial
 from perfkit.runner.application import Application
+from perfkit.runner.journeys import base_url_of, journey_spec
+from perfkit.runner.scheduling import segment_of, write_times
 from perfkit.scenario import Scenario, blotted, settings_of
 
 __all__ = ["asked", "load_spec", "most_workers", "servers_of", "stack_spec", "until"]
@@ -50,6 +52,8 @@ def stack_spec(
         }
     if scenario.load.via == "enqueue":
         system["ingest_app"] = None
+    elif scenario.system is not None:
+        system["ingest_app"] = scenario.target.app if scenario.target is not None else None
     gateway = {
         queue: {
             "median_ms": each.median_ns / 1e6,
@@ -63,6 +67,7 @@ def stack_spec(
         directory=directory,
         gateway=gateway if scenario.system is None else None,
         **system,
+        hidden=() if scenario.target is None else scenario.target.secrets,
         profile=scenario.redis.profile,
         redis_per_queue=scenario.redis.per_queue,
         redis_settings=scenario.redis.settings(),
@@ -120,6 +125,7 @@ def asked(trial: Trial, clock: Clock, application: Application | None = None) ->
         "offered_per_s": scenario.offered_per_s,
         "stretches": [dataclasses.asdict(stretch) for stretch in scenario.stretches],
         "via": scenario.load.via,
+        "journey": scenario.is_journey,
         "document": blotted(trial.document)[0],
         "system": None if application is None else application.facts(scenario),
         "system_env": sample if scenario.system is None else {},
@@ -136,14 +142,13 @@ def _sample_settings(scenario: Scenario) -> dict[str, str]:
 def load_spec(
     trial: Trial, stack: Stack, facts: Mapping[str, Any], folder: Path, placement: Placement
 ) -> LoadSpec:
+    """The load of a trial; the instants of a trace are written into its folder."""
     scenario = trial.scenario
     load = scenario.load
-    segments = [
-        Segment(each.end_ns - each.begin_ns, each.level_start, each.level_end)
-        for each in scenario.stretches
-    ]
+    think = load.think
     return LoadSpec(
-        base_url=stack.ingest_url or "",
+        base_url=base_url_of(scenario, stack.ingest_url),
+        journey=journey_spec(trial),
         model=load.model,
         trial=trial.index,
         nonce=facts["nonce"],
@@ -153,8 +158,12 @@ def load_spec(
         load_ns=scenario.load_ns,
         output=str(folder),
         arrivals=load.arrivals,
-        segments=tuple(segments),
-        think=Think(load.think.dist, load.think.low_ns, load.think.high_ns),
+        exact=load.exact,
+        times=write_times(scenario, folder),
+        segments=tuple(segment_of(each) for each in scenario.stretches),
+        think=Think(
+            think.dist, think.low_ns, think.high_ns, think.mean or 0, think.median or 0, think.sigma
+        ),
         pacing_ns=load.pacing_ns,
         connections=load.connection_limit,
         max_in_flight=load.max_in_flight,

@@ -7,9 +7,9 @@
     drain      no new load; the last jobs finish                nothing is left, or the limit
     collect    workers stop; Redis is read; tables              written and renamed
 
-An interrupt, or a threshold that aborts, goes from any state but the last straight to collect:
-what was measured is kept, and the trial is partial. A stack that fails raises; the conductor names
-the trial and goes on.
+An interrupt, a threshold that aborts, or a load shard that dies goes from any state but the last
+straight to collect: what was measured is kept, and the trial is partial. A stack that fails raises;
+the conductor names the trial and goes on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from perfkit.clock import Clock
 from perfkit.launcher.placement import Placement
 from perfkit.launcher.stack import Stack
 from perfkit.plan import Trial
-from perfkit.redaction import redact_files
 from perfkit.runner.application import Application
 from perfkit.runner.breakage import Breakage
 from perfkit.runner.instruments import Instruments
@@ -43,7 +42,7 @@ Say = Callable[..., None]
 
 
 class Abort(Protocol):
-    """A threshold that failed while the trial ran."""
+    """A threshold that failed while the trial ran, or a rate that was not sent."""
 
     @property
     def threshold(self) -> str: ...
@@ -53,6 +52,9 @@ class Abort(Protocol):
 
     @property
     def text(self) -> str: ...
+
+    @property
+    def behind(self) -> float | None: ...
 
 
 Watch = Callable[[Mapping[str, float]], Abort | None]
@@ -64,7 +66,11 @@ WatchFor = Callable[[Scenario], Watch | None]
 _STEP_S: Final = 0.1
 _DRAIN_STEP_S: Final = 0.05
 _TOLD: Final = ("sent", "dropped", "errors", "done")
-_TOLD_OF_QUEUES: Final = {"queue.waiting": "waiting", "queue.in_flight": "in_flight"}
+_TOLD_OF_QUEUES: Final = {
+    "queue.waiting": "waiting",
+    "queue.in_flight": "in_flight",
+    "queue.stalled": "stalled",
+}
 
 
 def run_trial(
@@ -79,8 +85,9 @@ def run_trial(
     interrupt: Interrupt,
     clock: Clock,
     watch: Watch | None = None,
-) -> None:
-    """Conduct one trial and store it.
+    shards: int = 1,
+) -> bool:
+    """Conduct one trial and store it; False where a load shard died, and it should be repeated.
 
     Raises:
         UsageError, StackError: the stack did not come up, or a part that everything needs died.
@@ -101,31 +108,20 @@ def run_trial(
     # Written first, so that `repair` has it when we are killed.
     facts = asked(trial, clock, application)
     trial_writer.write_facts(facts | {"outcome": "partial", "reason": "killed while measuring"})
-    with (
-        _redacted(spec.logs, trial.scenario),
-        _pinned(placement.instrument_cpus),
-        Stack(spec) as stack,
-    ):
+    with _pinned(placement.instrument_cpus), Stack(spec) as stack:
         facts["stack"] = stack.facts()
         if writer.manifest["redis"] is None:
             writer.amend(redis=facts["stack"]["redis"])
         conductor = _Conductor(
-            trial, stack, trial_writer, facts, placement, say, interrupt, clock, watch, application
-        )
+            trial, stack, trial_writer, facts, placement, say, interrupt, clock, watch, application,
+            shards,
+        )  # fmt: skip
         conductor.measure()
         found, reason = conductor.close()
     say("collect")
     store_trial(trial_writer, facts, found, "interrupted" if interrupt.asked else reason)
     trial_writer.finish()
-
-
-@contextlib.contextmanager
-def _redacted(logs: Path, scenario: Scenario) -> Iterator[None]:
-    """Whatever an application says of its own environment, the logs that are kept do not."""
-    try:
-        yield
-    finally:
-        redact_files(logs, scenario.system.secrets if scenario.system is not None else ())
+    return not conductor.lost_a_shard
 
 
 @contextlib.contextmanager
@@ -154,6 +150,7 @@ class _Conductor:
         clock: Clock,
         watch: Watch | None,
         application: Application,
+        shards: int,
     ) -> None:
         self._trial = trial
         self._stack = stack
@@ -169,7 +166,7 @@ class _Conductor:
         self._workforce = Workforce(trial.scenario, stack)
         self._breakage = Breakage(trial.scenario, stack, clock)
         self._instruments = Instruments(
-            trial, stack, writer.path, facts, placement, clock, application
+            trial, stack, writer.path, facts, placement, clock, application, shards
         )
 
     def measure(self) -> None:
@@ -178,7 +175,7 @@ class _Conductor:
         try:
             self._instruments.start()
             start_ns = self._clock.now_ns() + self._instruments.generator.lead_ns
-            self._instruments.generator.go(start_ns)
+            self._instruments.go(start_ns)
             self._window_ns = start_ns + scenario.window_start_ns
             end_ns = start_ns + scenario.load_ns
             announce_outages(self._stack.gateway_url, outages_of(scenario, self._window_ns))
@@ -232,13 +229,24 @@ class _Conductor:
         self._note_stack()
         if self._aborted is not None:
             reason = f"aborted: {self._aborted.text}"
+        if (died := self._instruments.generator.death) is not None:
+            reason = died.text
         return leftovers, reason
+
+    @property
+    def lost_a_shard(self) -> bool:
+        """Whether a load shard died, which ended the trial."""
+        return self._instruments.generator.death is not None
 
     def _note_stack(self) -> None:
         """Who ran, who came and went, and who died, also for a trial that failed."""
+        died = self._instruments.generator.death
         self._facts |= {
             "faults": self._breakage.facts(),
-            "deaths": [dataclasses.asdict(death) for death in self._stack.deaths()],
+            "deaths": [
+                *(dataclasses.asdict(death) for death in self._stack.deaths()),
+                *([dataclasses.asdict(died)] if died is not None else []),
+            ],
             "scale_events": [dataclasses.asdict(each) for each in self._stack.scale_events()],
             "worker_lives": [dataclasses.asdict(each) for each in self._stack.worker_lives()],
             "processes": {
@@ -246,12 +254,12 @@ class _Conductor:
                 for name, each in self._stack.processes.items()
             }
             | {
-                "generator": {
-                    "pid": self._instruments.generator.pid,
-                    "role": "generator",
-                    "pool": None,
-                },
+                name: {"pid": pid, "role": "generator", "pool": None}
+                for name, pid in self._instruments.generator.processes.items()
+            }
+            | {
                 "perfkit": {"pid": os.getpid(), "role": "perfkit", "pool": None},
+                "keeper": {"pid": self._stack.keeper_pid, "role": "perfkit", "pool": None},
             },
         }
         self._save()
@@ -265,7 +273,7 @@ class _Conductor:
     @property
     def _over(self) -> bool:
         """Whether the trial is to end now, whatever state it is in."""
-        return self._interrupt.asked or self._aborted is not None
+        return self._interrupt.asked or self._aborted is not None or self.lost_a_shard
 
     def _until(self, instant_ns: int, phase: Phase) -> None:
         while (rest_ns := instant_ns - self._clock.now_ns()) > 0 and not self._over:
@@ -283,7 +291,7 @@ class _Conductor:
     def _look(self, phase: Phase) -> None:
         self._stack.check()
         self._instruments.generator.ended()
-        self._instruments.watch_processes()
+        self._instruments.watch_processes(self._breakage.facts())
         now_ns = self._clock.now_ns()
         figures = self._instruments.figures()
         self._workforce.look(now_ns - self._window_ns, figures)
@@ -307,4 +315,5 @@ class _Conductor:
                 "threshold": abort.threshold,
                 "observed": abort.observed,
                 "text": abort.text,
+                "behind": abort.behind,
             }

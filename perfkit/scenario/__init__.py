@@ -3,6 +3,7 @@
 Every problem of a file is listed at once; unknown keys are refused with a suggestion.
 """
 
+from perfkit.scenario.cautions import cautions
 from perfkit.scenario.faults import ACTIONS, fault_row, parse_fault
 from perfkit.scenario.loading import (
     ALIASES,
@@ -13,8 +14,9 @@ from perfkit.scenario.loading import (
     with_values,
     workload_digest,
 )
-from perfkit.scenario.phases import Stretch
+from perfkit.scenario.phases import Shaped, Stretch
 from perfkit.scenario.presets import PRESETS, PoolSettings, Preset, StackSettings, settings_of
+from perfkit.scenario.shapes import load_words
 from perfkit.scenario.system import System, blotted
 from perfkit.scenario.threshold import (
     METRICS,
@@ -24,12 +26,14 @@ from perfkit.scenario.threshold import (
     Threshold,
     parse_expression,
 )
+from perfkit.scenario.traces import replayed
 from perfkit.scenario.types import (
     Autoscale,
     Fault,
     Gateway,
     Host,
     Job,
+    JobId,
     Load,
     Phase,
     Pool,
@@ -37,6 +41,7 @@ from perfkit.scenario.types import (
     Scale,
     Scenario,
     Stack,
+    Target,
     Think,
     Window,
 )
@@ -54,6 +59,7 @@ __all__ = [
     "Gateway",
     "Host",
     "Job",
+    "JobId",
     "Load",
     "Phase",
     "Pool",
@@ -62,21 +68,26 @@ __all__ = [
     "Redis",
     "Scale",
     "Scenario",
+    "Shaped",
     "Stack",
     "StackSettings",
     "Stretch",
     "System",
+    "Target",
     "Think",
     "Threshold",
     "Window",
     "blotted",
     "builtins",
+    "cautions",
     "digest",
     "fault_row",
     "load_document",
+    "load_words",
     "parse",
     "parse_expression",
     "parse_fault",
+    "replayed",
     "settings_of",
     "with_values",
     "workload_digest",

@@ -6,28 +6,37 @@ the document has the wrong shape; such a part is skipped here, since the types r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from perfkit.errors import Problem
 from perfkit.paths import profiles
 from perfkit.scenario.breaking import breaking, has_limit
 from perfkit.scenario.courses import courses
 from perfkit.scenario.raw import duration_ns, phase_names, repeated, rows, table
+from perfkit.scenario.replaying import replaying
+from perfkit.scenario.shapes import LEVELS
 from perfkit.scenario.straight import straight
+from perfkit.scenario.targeting import targeting
 
 __all__ = ["contradictions"]
+
+_LONG_TAILED: Final = ("exponential", "lognormal")
 
 
 def contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
     """Problems between keys of a scenario document."""
     yield from _load(table(document, "load"))
+    yield from replaying(document)
+    yield from _shards(table(document, "load"))
     queues = [str(job["queue"]) for job in rows(document, "job") if "queue" in job]
     yield from _redis(document, queues)
     yield from _queues(document, queues)
     yield from _stack(table(document, "stack"), queues)
     yield from courses(document)
     yield from straight(document)
+    yield from targeting(document)
     yield from breaking(document, list(dict.fromkeys(queues)))
     yield from _thresholds(document, queues)
 
@@ -36,22 +45,27 @@ def _load(load: Mapping[str, Any]) -> Iterator[Problem]:
     model = load.get("model")
     phased = "phase" in load
     if model == "open":
-        if "rate" not in load and not phased:
+        if "rate" not in load and not phased and load.get("arrivals") != "trace":
             yield Problem("load.rate", "missing", "an open model needs jobs per second")
         for key in ("users", "think", "pacing"):
             if key in load:
                 mend = 'use model = "closed", or a scenario that is'
                 yield Problem(f"load.{key}", "has no meaning in an open model", mend)
     elif model == "closed":
+        if "abort_below" in load:
+            mend = 'use model = "open": users who wait for replies have no rate to miss'
+            yield Problem("load.abort_below", "has no meaning in a closed model", mend)
         if "users" not in load and not phased:
             yield Problem("load.users", "missing", "a closed model needs the number of users")
-        for key in ("rate", "arrivals"):
+        for key in ("rate", "arrivals", "exact", "trace", "speed"):
             if key in load:
                 mend = 'use model = "open", or a scenario that is'
                 yield Problem(f"load.{key}", "has no meaning in a closed model", mend)
         yield from _think(table(load, "think"))
-        levels = [load.get("users"), *(phase.get("users") for phase in rows(load, "phase"))]
-        users = max((each for each in levels if isinstance(each, int)), default=0)
+        asked = [load, *rows(load, "phase")]
+        levels = [each.get(key) for each in asked for key in LEVELS if key != "rate"]
+        numbers = (each for each in levels if isinstance(each, int | float))
+        users = max(map(math.ceil, filter(math.isfinite, numbers)), default=0)
         most = load.get("max_in_flight", 10_000)
         if isinstance(most, int) and users > most:
             # A user without think time would be dropped again and again in one instant.
@@ -59,7 +73,35 @@ def _load(load: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem("load.max_in_flight", f"{most} is less than {users} users", mend)
 
 
+def _shards(load: Mapping[str, Any]) -> Iterator[Problem]:
+    """Each process needs its share of whatever is divided among them."""
+    shards = load.get("shards", "auto")
+    if isinstance(shards, bool) or not isinstance(shards, int):
+        return
+    for key in ("users", "connections", "max_in_flight"):
+        most = load.get(key)
+        if isinstance(most, int) and 0 < most < shards:
+            mend = f"set shards to {most} or fewer"
+            yield Problem("load.shards", f"{shards} shards can't divide {key} = {most}", mend)
+
+
 def _think(think: Mapping[str, Any]) -> Iterator[Problem]:
+    dist = think.get("dist", "uniform")
+    needs = {"exponential": ("mean",), "lognormal": ("median",)}.get(str(dist), ())
+    known = {
+        "uniform": ("low", "high"),
+        # ``high`` never did anything here, and is not refused: files have it.
+        "constant": ("low", "high"),
+        "lognormal": ("median", "sigma"),
+    }.get(str(dist), needs)
+    for key in needs:
+        if key not in think:
+            yield Problem(f"load.think.{key}", f'missing: dist = "{dist}" needs it')
+    if dist in ("uniform", "constant", *_LONG_TAILED):
+        for key in ("low", "high", "mean", "median", "sigma"):
+            if key in think and key not in known:
+                mend = f"it takes {' and '.join(known)}"
+                yield Problem(f"load.think.{key}", f'has no meaning with dist = "{dist}"', mend)
     low_ns = duration_ns(think, "low", 1_000_000_000)  # as in `Think`
     high_ns = duration_ns(think, "high", 3_000_000_000)
     if low_ns is None or high_ns is None:

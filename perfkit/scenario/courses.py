@@ -15,6 +15,7 @@ from perfkit.scenario.raw import (
     window_ns,
     window_start_ns,
 )
+from perfkit.scenario.shapes import has_load, shape_problems
 from perfkit.units import format_duration
 
 __all__ = ["courses"]
@@ -46,11 +47,13 @@ def _phases(document: Mapping[str, Any], load: Mapping[str, Any]) -> Iterator[Pr
     phases = rows(load, "phase")
     for index, phase in enumerate(phases):
         place = f"load.phase.{index}"
-        if wanted not in phase:
-            yield Problem(f"{place}.{wanted}", "missing: the level of the phase")
+        if wanted not in phase and phase.get("shape", "flat") == "flat":
+            mend = "or a shape: ramp, step, spike, sine or burst"
+            yield Problem(f"{place}.{wanted}", "missing: the level of the phase", mend)
         if other in phase:
             what = f"has no meaning in {'an open' if other == 'users' else 'a closed'} model"
             yield Problem(f"{place}.{other}", what, f"use {wanted}")
+        yield from shape_problems(place, phase, load.get("model"))
         ramp_ns, length_ns = duration_ns(phase, "ramp", 0), duration_ns(phase, "duration")
         if ramp_ns and index == 0:
             mend = "use load.ramp, which leads to the first phase"
@@ -58,8 +61,7 @@ def _phases(document: Mapping[str, Any], load: Mapping[str, Any]) -> Iterator[Pr
         elif ramp_ns and length_ns and ramp_ns > length_ns:
             what = f"{phase['ramp']} is longer than the phase, {phase['duration']}"
             yield Problem(f"{place}.ramp", what, "the ramp is the first part of its phase")
-    levels = [phase.get(wanted) for phase in phases]
-    if not any(level != 0 for level in levels):
+    if not any(has_load(phase) for phase in phases):
         mend = f"give at least one phase {wanted} above 0"
         yield Problem("load.phase", "no phase has any load", mend)
 

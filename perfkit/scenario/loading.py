@@ -5,19 +5,22 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from perfkit.errors import Problem, ScenarioError, UsageError
 from perfkit.paths import exists
 from perfkit.scenario.contradictions import contradictions
+from perfkit.scenario.load import Load, Phase, Think
+from perfkit.scenario.traces import read_trace
 from perfkit.scenario.types import Scenario
 
 __all__ = [
@@ -43,9 +46,11 @@ ALIASES = {
     "preset": "stack.preset",
     "users": "load.users",
     "rate": "load.rate",
+    "shards": "load.shards",
     "duration": "window.duration",
     "warmup": "window.warmup",
     "drain": "window.drain",
+    "speed": "load.speed",
     "profile": "redis.profile",
 }
 """Short names of keys, as flags and in axes."""
@@ -80,9 +85,21 @@ def load_document(name: str) -> tuple[Document, str]:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"{name!r}: {why}", "name a readable .toml file") from None
     try:
-        return tomllib.loads(text), text
+        return _beside(tomllib.loads(text), path), text
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(name, [Problem("file", f"not TOML: {error}")]) from None
+
+
+def _beside(document: Document, path: Path) -> Document:
+    """With the file of a trace where it is found: beside the scenario, or else as it is named."""
+    load = document.get("load")
+    trace = load.get("trace") if isinstance(load, dict) else None
+    name = trace.get("file") if isinstance(trace, dict) else None
+    if isinstance(trace, dict) and isinstance(name, str) and name:
+        found = next((each for each in (path.parent / name, Path(name)) if exists(each)), None)
+        if found is not None:
+            trace["file"] = str(found.resolve())
+    return document
 
 
 def with_values(document: Mapping[str, Any], values: Mapping[str, Any]) -> Document:
@@ -154,7 +171,11 @@ def parse(document: Mapping[str, Any], source: str) -> Scenario:
     problems.extend(contradictions(document))
     if problems or scenario is None:
         raise ScenarioError(source, problems)
-    return scenario
+    if scenario.load.trace is None:
+        return scenario
+    # Told apart by its content: another one is another load.
+    known = read_trace(scenario.load.trace).digest
+    return _ADAPTER.validate_python(with_values(document, {"load.trace.digest": known}))
 
 
 def digest(scenario: Scenario) -> str:
@@ -162,7 +183,7 @@ def digest(scenario: Scenario) -> str:
 
     Those may be secrets, and a weak one could be guessed from a digest of it.
     """
-    whole = asdict(scenario)
+    whole = _lean(scenario)
     if whole["system"] is not None:
         whole["system"]["env"] = sorted(whole["system"]["env"])
     return _sha256(whole)
@@ -170,10 +191,62 @@ def digest(scenario: Scenario) -> str:
 
 def workload_digest(scenario: Scenario) -> str:
     """SHA-256 over the work alone: what two arms must share to be compared."""
-    whole = asdict(scenario)
+    whole = _lean(scenario)
+    if scenario.load.trace is not None:  # the same times are the same work, wherever they are from
+        whole["load"]["trace"] = scenario.load.trace.digest
     # Whether a window's length was written down or is the sum of its phases is the same work.
     whole["window"]["duration_ns"] = scenario.window_ns
-    return _sha256({key: whole[key] for key in ("load", "job", "gateway", "window", "seed")})
+    # So is how many processes send it, and when a trial is given up.
+    for key in ("shards", "abort_below"):
+        whole["load"].pop(key, None)
+    work = ("load", "job", "gateway", "window", "seed")
+    return _sha256({key: whole[key] for key in (*work, *(["target"] if scenario.target else []))})
+
+
+def _lean(scenario: Scenario) -> Document:
+    """All that is asked; keys that came later are left out where they say nothing.
+
+    So the digest of a scenario that does not use them is what it was before.
+    """
+    whole = asdict(scenario)
+    load = whole["load"]
+    if scenario.target is None:
+        del whole["target"]
+    for kind, tables in ((Load, [load]), (Think, [load["think"]]), (Phase, load["phase"])):
+        later = {each.name: _default(each) for each in fields(kind) if each.name not in _FIRST}
+        for table in tables:
+            for key in [key for key in later if table[key] == later[key]]:
+                del table[key]
+    return whole
+
+
+def _default(field: Any) -> Any:
+    """Of a field, by whichever of the two ways it was given."""
+    return getattr(field.default, "default", field.default)
+
+
+_FIRST: Final = frozenset(
+    {
+        "model",
+        "via",
+        "rate",
+        "arrivals",
+        "users",
+        "phase",
+        "think",
+        "pacing_ns",
+        "ramp_ns",
+        "connections",
+        "max_in_flight",
+        "timeout_ns",
+        "dist",
+        "low_ns",
+        "high_ns",
+        "name",
+        "duration_ns",
+    }
+)
+"""Keys that loads, phases and think times have had from the first."""
 
 
 def _sha256(value: object) -> str:
@@ -191,7 +264,13 @@ def _problem(found: Mapping[str, Any]) -> Problem:
     if found["type"] in ("missing", "missing_argument"):
         return Problem(key, "missing")
     what = found["msg"].removeprefix("Value error, ")
-    shown = None if loc[:2] == ["system", "env"] else found.get("input")  # it may be secret
+    if found["type"] == "literal_error" and isinstance(given := found.get("input"), str):
+        close = difflib.get_close_matches(given, re.findall("'([^']*)'", what), n=1)
+        return Problem(
+            key, f"{what}; got {given!r}", f"did you mean {close[0]!r}?" if close else ""
+        )
+    secret = loc[:2] in (["system", "env"], ["target", "headers"], ["target", "url"])
+    shown = None if secret else found.get("input")
     if isinstance(shown, str | int | float) and repr(shown) not in what:
         what = f"{what}; got {shown!r}"
     return Problem(key, what)
@@ -205,8 +284,8 @@ def _is_branch(part: object) -> bool:
 def _keys_at(loc: Sequence[object]) -> Iterator[str]:
     """Keys of the table at a location, as the file spells them."""
     if is_dataclass(kind := _type_at(loc)):
-        fields = vars(kind)["__pydantic_fields__"]
-        yield from sorted(field.alias or name for name, field in fields.items())
+        known = vars(kind)["__pydantic_fields__"]
+        yield from sorted(field.alias or name for name, field in known.items())
 
 
 def _type_at(loc: Sequence[object]) -> Any:
@@ -231,5 +310,5 @@ def _type_at(loc: Sequence[object]) -> Any:
 
 
 def _attribute(kind: Any, key: str) -> str | None:
-    fields = vars(kind)["__pydantic_fields__"]
-    return next((name for name, field in fields.items() if key in (name, field.alias)), None)
+    known = vars(kind)["__pydantic_fields__"]
+    return next((name for name, field in known.items() if key in (name, field.alias)), None)

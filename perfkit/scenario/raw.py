@@ -69,8 +69,15 @@ def window_ns(document: Mapping[str, Any]) -> int | None:
     window = table(document, "window")
     if "duration" in window:
         return duration_ns(window, "duration")
+    load = table(document, "load")
+    if load.get("arrivals") == "trace":
+        # Imported here, for it reads files with the types that are read here.
+        from perfkit.scenario.replaying import last_of_trace_ns
+
+        last_ns, start_ns = last_of_trace_ns(load), window_start_ns(document)
+        return None if last_ns is None or start_ns is None else max(1, last_ns + 1 - start_ns)
     total_ns = 0
-    for phase in rows(table(document, "load"), "phase"):
+    for phase in rows(load, "phase"):
         if (length_ns := duration_ns(phase, "duration")) is None:
             return None
         total_ns += length_ns

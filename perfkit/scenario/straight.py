@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from perfkit.errors import Problem
 from perfkit.scenario.raw import repeated, rows, table
+from perfkit.scenario.targeting import is_http_system
 
 __all__ = ["straight"]
 
@@ -14,6 +15,7 @@ _OF_HTTP: Final = {
     "connections": "the application's own client decides",
     "max_in_flight": "one job is enqueued at a time",
     "timeout": "the application's own client decides",
+    "shards": "one process enqueues, one job at a time",
 }
 _OF_ENQUEUE: Final = ("actor", "args", "kwargs")
 _OF_SAMPLE: Final = (
@@ -32,7 +34,8 @@ def straight(document: Mapping[str, Any]) -> Iterator[Problem]:
     enqueued = load.get("via") == "enqueue"
     yield from _system(document, enqueued)
     # Of an application there is one thing wrong, its way, and not each of its jobs.
-    yield from _jobs(rows(document, "job"), enqueued or "system" in document)
+    of_queues = enqueued or ("system" in document and not is_http_system(document))
+    yield from _jobs(rows(document, "job"), of_queues)
     yield from _thresholds(document, enqueued)
     if not enqueued:
         return
@@ -52,8 +55,8 @@ def straight(document: Mapping[str, Any]) -> Iterator[Problem]:
 def _system(document: Mapping[str, Any], enqueued: bool) -> Iterator[Problem]:
     if "system" not in document:
         return
-    if not enqueued:
-        mend = 'set load.via = "enqueue"'
+    if not enqueued and not is_http_system(document):
+        mend = 'set load.via = "enqueue", or say with [target] where it takes requests'
         yield Problem("load.via", "an application of yours is loaded through its queues", mend)
     for queue in table(document, "gateway"):
         mend = "remove it: your application calls whom it likes"

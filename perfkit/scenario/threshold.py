@@ -37,6 +37,9 @@ _RECORDED: Final[dict[str, Unit]] = {
     "lost": "count",
     "dead": "count",
     "duplicated": "count",
+    "journey": "duration",  # of an iteration of user code; infinite where it raised
+    "raised": "share",  # of the iterations
+    "checks": "share",  # of the checks of user code, what passed
 }
 _SAMPLED: Final[dict[str, Unit]] = {
     "redis.memory": "bytes",
@@ -49,6 +52,7 @@ _SAMPLED: Final[dict[str, Unit]] = {
     "queue.waiting": "count",
     "queue.delayed": "count",
     "queue.dead": "count",
+    "queue.stalled": "count",  # held by a worker that is dead or silent, or that dropped them
     "queue.age": "duration",  # of the oldest waiting job
     "workers.cpu": "share",
     "workers.memory": "bytes",  # sum over the workers
@@ -68,6 +72,9 @@ WATCHABLE: Final = TELEMETRY | {"errors", "dropped", "throughput"}
 
 _WHOLE: Final = frozenset({"lost", "dead", "duplicated"})
 """Metrics counted over the whole trial; a part of the window has none of its own."""
+
+_OF_JOURNEY: Final = frozenset({"journey", "raised", "checks"})
+"""Metrics of user code's iterations, of which each makes several requests."""
 
 _OF_HOST: Final = frozenset(
     name for name in _SAMPLED if name.endswith(".cpu") or name == "workers.memory"
@@ -118,11 +125,12 @@ class Expression:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class Threshold:
-    """One target. ``queue`` narrows it to one queue, ``over`` to a part of the window."""
+    """One target. ``queue`` or ``request`` narrow it, ``over`` to a part of the window."""
 
     metric: str
     expr: str
     queue: str | None = None
+    request: Annotated[str | None, Field(min_length=1)] = None  # the name of one, of user code
     claimed: str | None = None  # what somebody said before; shown beside what was observed
     needs_offered_per_s: RatePerS | None = Field(default=None, alias="needs_offered")
     over: Annotated[str, Field(min_length=1)] = "window"  # or "steady", or a phase's name
@@ -136,6 +144,11 @@ class Threshold:
         parse_expression(self.metric, self.expr)
         if self.queue is not None and self.metric in _OF_HOST:
             raise ValueError(f"{self.metric} is not told apart by queue; leave out queue")
+        narrowed = self.request is not None or self.queue is not None
+        if self.metric in _OF_JOURNEY and narrowed:
+            raise ValueError(f"{self.metric} is of whole iterations; leave out queue and request")
+        if self.request is not None and self.metric in TELEMETRY:
+            raise ValueError(f"{self.metric} is not told apart by request; leave out request")
         if self.over != "window" and self.metric in _WHOLE:
             raise ValueError(f"{self.metric} is counted over the whole trial; leave out over")
         if self.abort and not self.watchable:
@@ -144,10 +157,10 @@ class Threshold:
                 f"{self.metric} is not known while a trial runs, so it can't abort one; "
                 f"these can: {known}"
             )
-        if self.abort and self.queue is not None and self.metric not in TELEMETRY:
+        if self.abort and narrowed and self.metric not in TELEMETRY:
             raise ValueError(
-                f"{self.metric} of one queue is not known while a trial runs; "
-                "leave out queue, or abort"
+                f"{self.metric} of one {'queue' if self.queue else 'request'} is not known while "
+                f"a trial runs; leave out {'queue' if self.queue else 'request'}, or abort"
             )
         if self.abort_after_ns and not self.abort:
             raise ValueError("abort_after has no meaning without abort = true")
@@ -164,7 +177,8 @@ class Threshold:
 
     def __str__(self) -> str:
         part = "" if self.over == "window" else f" over {self.over}"
-        return f"{self.metric}{f' of {self.queue}' if self.queue else ''} {self.expr}{part}"
+        of = self.request or self.queue
+        return f"{self.metric}{f' of {of}' if of else ''} {self.expr}{part}"
 
 
 def parse_expression(metric: str, expr: str) -> Expression:

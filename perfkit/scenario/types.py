@@ -28,6 +28,7 @@ from perfkit.scenario.phases import Stretch, mean_level, stretches_of, window_ns
 from perfkit.scenario.scaling import Autoscale, Scale
 from perfkit.scenario.stack import Host, Pool, Redis, Stack
 from perfkit.scenario.system import System
+from perfkit.scenario.target import JobId, Target
 from perfkit.scenario.threshold import Threshold
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Gateway",
     "Host",
     "Job",
+    "JobId",
     "Load",
     "Phase",
     "Pool",
@@ -44,6 +46,7 @@ __all__ = [
     "Scenario",
     "Stack",
     "System",
+    "Target",
     "Think",
     "Window",
 ]
@@ -88,6 +91,7 @@ class Scenario:
     system: System | None = None  # None: the sample that comes with perfkit
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     load: Load
+    target: Target | None = None
     window: Window = Field(default_factory=Window)
     job: tuple[Job, ...] = Field(min_length=1)
     gateway: dict[QueueName, Gateway] = Field(default_factory=dict)
@@ -98,6 +102,17 @@ class Scenario:
     scale: tuple[Scale, ...] = ()
     autoscale: Autoscale | None = None
     fault: tuple[Fault, ...] = ()
+
+    @property
+    def is_journey(self) -> bool:
+        """Whether requests are user code's or a template's, and not the built-in ones."""
+        return self.load.user is not None or self.target is not None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values to be blotted out of texts."""
+        of_system = self.system.secrets if self.system is not None else ()
+        return (*of_system, *(self.target.secrets if self.target is not None else ()))
 
     @property
     def queues(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Statistics: pure functions on arrays that return an estimate, its interval and warnings.
 
 Nothing here reads a file. Unless a docstring says otherwise, times are in the unit of the values.
-Lazy: `order` is also used beside a measurement, where numpy and scipy must not be.
+Lazy: `order` is also used beside a measurement, where numpy and scipy must not be. No module is
+named as a public name is: importing it would put it in the name's place.
 """
 
 from __future__ import annotations
@@ -10,25 +11,108 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from perfkit.stats.comparison import Comparison, Effect, Metric, Stability
+    from perfkit.stats.contributions import Contributions, stage_contributions
+    from perfkit.stats.detecting import minimum_detectable_effect, upper_sd
     from perfkit.stats.estimate import Estimate
+    from perfkit.stats.flips import max_t_sign_flip
+    from perfkit.stats.laws import Demand, LittlesLaw, littles_law, service_demand
     from perfkit.stats.order import quantile_of_sorted
-    from perfkit.stats.quantiles import effective_size, quantile
+    from perfkit.stats.pairing import compare_pairs
+    from perfkit.stats.quantiles import effective_size, pooled_effective_size, quantile
+    from perfkit.stats.queueing import Queue, ggc, mmc
+    from perfkit.stats.recursion import PathwiseCheck, Simulated, check_pathwise, simulate_queue
+    from perfkit.stats.spread import between_trials
     from perfkit.stats.trend import backlog_trend
+    from perfkit.stats.warmup import SteadyState, mser5
 
-__all__ = ["Estimate", "backlog_trend", "effective_size", "quantile", "quantile_of_sorted"]
+__all__ = [
+    "Comparison",
+    "Contributions",
+    "Demand",
+    "Effect",
+    "Estimate",
+    "LittlesLaw",
+    "Metric",
+    "PathwiseCheck",
+    "Queue",
+    "Simulated",
+    "Stability",
+    "SteadyState",
+    "backlog_trend",
+    "between_trials",
+    "check_pathwise",
+    "compare_pairs",
+    "effective_size",
+    "ggc",
+    "littles_law",
+    "max_t_sign_flip",
+    "minimum_detectable_effect",
+    "mmc",
+    "mser5",
+    "pooled_effective_size",
+    "quantile",
+    "quantile_of_sorted",
+    "service_demand",
+    "simulate_queue",
+    "stage_contributions",
+    "upper_sd",
+]
 
 _HOMES: Final = {
-    "Estimate": "estimate",
-    "backlog_trend": "trend",
-    "effective_size": "quantiles",
-    "quantile": "quantiles",
-    "quantile_of_sorted": "order",
+    "comparison": (
+        "Comparison",
+        "Effect",
+        "Metric",
+        "Stability",
+    ),
+    "contributions": (
+        "Contributions",
+        "stage_contributions",
+    ),
+    "detecting": (
+        "minimum_detectable_effect",
+        "upper_sd",
+    ),
+    "estimate": ("Estimate",),
+    "flips": ("max_t_sign_flip",),
+    "laws": (
+        "Demand",
+        "LittlesLaw",
+        "littles_law",
+        "service_demand",
+    ),
+    "order": ("quantile_of_sorted",),
+    "pairing": ("compare_pairs",),
+    "quantiles": (
+        "effective_size",
+        "pooled_effective_size",
+        "quantile",
+    ),
+    "queueing": (
+        "Queue",
+        "ggc",
+        "mmc",
+    ),
+    "recursion": (
+        "PathwiseCheck",
+        "Simulated",
+        "check_pathwise",
+        "simulate_queue",
+    ),
+    "spread": ("between_trials",),
+    "trend": ("backlog_trend",),
+    "warmup": (
+        "SteadyState",
+        "mser5",
+    ),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"perfkit.stats.{_HOMES[name]}"), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"perfkit.stats.{home}"), name)
     raise AttributeError(f"perfkit.stats has no public name {name!r}")
 
 

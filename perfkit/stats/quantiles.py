@@ -8,6 +8,7 @@ never interpolated into NaN.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from scipy.stats import binom
 from perfkit.stats.estimate import Estimate
 from perfkit.stats.order import quantile_of_sorted
 
-__all__ = ["effective_size", "quantile"]
+__all__ = ["effective_size", "pooled_effective_size", "quantile"]
 
 Values = npt.ArrayLike
 
@@ -51,8 +52,55 @@ def effective_size(values: Values, p: float) -> float:
     return len(series) / tau
 
 
+def pooled_effective_size(trials: Sequence[Values], p: float) -> float:
+    """How many independent values one of these trials is worth for quantile ``p``, on average.
+
+    `effective_size` of one trial is noisy, and a rule that prints an interval where it is large
+    prints those that are too narrow (statistics.md, Decisions 2). Over trials, z is 1 where a
+    value exceeds the quantile of all of them; its mean is known then, so that whole trials count
+    as batches too.
+
+    Args:
+        trials: each of shape (n,), in the order the jobs were scheduled, of the same design; pilot
+            trials, or all of a comparison.
+        p: 0 < p < 1.
+
+    Returns:
+        Mean n / tau; n itself where all values are equal; 0.0 of no trials.
+
+    Raises:
+        ValueError: as `effective_size`.
+    """
+    _check_p(p)
+    series = [each for each in map(_clean, trials) if len(each)]
+    if not series:
+        return 0.0
+    limit = quantile_of_sorted(np.sort(np.concatenate(series)), p)
+    exceeds = [(each > limit).astype(np.float64) for each in series]
+    mean = float(np.concatenate(exceeds).mean())
+    variance = mean * (1 - mean)
+    average = float(np.mean([len(each) for each in series]))
+    if variance == 0.0:
+        return average
+    tau, size = 1.0, 2
+    while True:
+        batches = [
+            each[: len(each) // size * size].reshape(-1, size).mean(axis=1) for each in exceeds
+        ]
+        means = np.concatenate(batches)
+        if len(means) < _LEAST_BATCHES:
+            return average / tau
+        tau = max(tau, size * float(((means - mean) ** 2).mean()) / variance)
+        size *= 2
+
+
 def quantile(
-    values: Values, p: float, *, order: Values | None = None, level: float = 0.95
+    values: Values,
+    p: float,
+    *,
+    order: Values | None = None,
+    level: float = 0.95,
+    effective: float | None = None,
 ) -> Estimate:
     """Quantile ``p`` of dependent values of one trial, with its interval.
 
@@ -66,15 +114,19 @@ def quantile(
         order: shape (n,), sort keys that bring the values into scheduled order; None where they
             are in it already.
         level: confidence of the interval.
+        effective: what the values are worth, from `pooled_effective_size` of several trials; None:
+            from these values alone, which is a noisy guess.
 
     Returns:
         The interval is refused (NaN, with a warning) where fewer than 10 effective values lie
         beyond the quantile, and its upper end is +infinity where it falls among unfinished jobs.
 
     Raises:
-        ValueError: a value is NaN or -infinity, or p or level is out of range.
+        ValueError: a value is NaN or -infinity, or p, level or ``effective`` is out of range.
     """
     series = _clean(values)
+    if effective is not None and not effective >= 0:
+        raise ValueError(f"effective = {effective} must not be negative")
     if not 0 <= p <= 1:
         raise ValueError(f"p = {p} is outside 0 to 1")
     if not 0 < level < 1:
@@ -86,7 +138,9 @@ def quantile(
         series = series[np.argsort(keys, kind="stable")]
     ordered = np.sort(series)
     point = quantile_of_sorted(ordered, p)
-    n_effective = effective_size(series, p) if 0 < p < 1 else 0.0
+    if effective is None:
+        effective = effective_size(series, p) if 0 < p < 1 else 0.0
+    n_effective = min(effective, float(len(series)))
     low, high, warnings = math.nan, math.nan, []
     if not len(series):
         warnings.append("no values")

@@ -15,6 +15,7 @@ __all__ = ["backlog_trend"]
 _BIN_S: Final = 5.0
 _BINS: Final = 24  # of a short window
 _LEAST_BINS: Final = 8
+_MOST_BINS: Final = 240  # of a long one: pairs of bins are many, and each resample has them all
 _RESAMPLES: Final = 400
 
 
@@ -28,9 +29,9 @@ def backlog_trend(
     """Slope of a backlog in jobs per second.
 
     The Theil-Sen slope (median of all pairwise slopes) of means over bins of 5 s, or of 1/24 of
-    the time where that is shorter. The interval is the percentile interval of a circular block
-    bootstrap of the residuals (Politis and Romano 1992), blocks of about n^(1/2) bins, widened
-    by the factor n / (n - 2) for the two fitted parameters.
+    the time where that is shorter, or 1/240 where that is longer. The interval is the percentile
+    interval of a circular block bootstrap of the residuals (Politis and Romano 1992), blocks of
+    about n^(1/2) bins, widened by the factor n / (n - 2) for the two fitted parameters.
 
     Args:
         at_s: shape (n,), seconds, in order.
@@ -78,7 +79,7 @@ def _binned(
     if len(times) < 2 or times[-1] <= times[0]:
         return times[:1], values[:1]
     span = float(times[-1] - times[0])
-    width = min(_BIN_S, span / _BINS)
+    width = max(min(_BIN_S, span / _BINS), span / _MOST_BINS)
     place = np.minimum((times - times[0]) // width, math.ceil(span / width) - 1).astype(np.int64)
     counts = np.bincount(place)
     filled = counts > 0

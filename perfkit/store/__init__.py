@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from perfkit.store.archive import inspect, pack, unpack
     from perfkit.store.entries import RunEntry, TrialEntry
     from perfkit.store.facts import Instants, TrialFacts
     from perfkit.store.integrity import verify
@@ -36,12 +37,15 @@ __all__ = [
     "TrialFacts",
     "TrialWriter",
     "check_name",
+    "inspect",
     "list_runs",
     "new_run_id",
     "open_run",
+    "pack",
     "read_table",
     "repair",
     "trial_folder",
+    "unpack",
     "verify",
 ]
 
@@ -56,12 +60,15 @@ _HOMES: Final = {
     "TrialFacts": "facts",
     "TrialWriter": "writer",
     "check_name": "layout",
+    "inspect": "archive",
     "list_runs": "listing",
     "new_run_id": "layout",
     "open_run": "stored",
+    "pack": "archive",
     "read_table": "tables",
     "repair": "repairing",
     "trial_folder": "layout",
+    "unpack": "archive",
     "verify": "integrity",
 }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from perfkit.scenario.phases import Stretch
+from perfkit.scenario.phases import Stretch, stretch_of
 
 __all__ = [
     "Aborted",
@@ -17,6 +18,7 @@ __all__ = [
     "Generator",
     "Instants",
     "ScaleEvent",
+    "Shard",
     "TrialFacts",
     "WorkerLife",
 ]
@@ -39,8 +41,31 @@ class Instants:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One of several processes that sent the load; None where it did not say."""
+
+    shard: int  # from 1
+    rows: int  # found of it, when they were merged
+    counted: int | None = None  # by itself, as it went
+    unreached: int = 0  # requests that came due when it was gone; they count as dropped
+    cpu_ns: int | None = None
+    wall_ns: int | None = None
+    run_queue_wait_ns: int | None = None
+
+    @property
+    def cpu_share(self) -> float:
+        """Share of one core that it used; NaN when unknown."""
+        return _share(self.cpu_ns, self.wall_ns)
+
+    @property
+    def wait_share(self) -> float:
+        """Share of the time it wanted a core and had none; NaN when unknown."""
+        return _share(self.run_queue_wait_ns, self.wall_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generator:
-    """What the load generator says of itself; None where it did not say."""
+    """What the load generator says of itself; None where it did not say. Of shards, the sums."""
 
     planned: int | None = None
     sent: int | None = None
@@ -53,21 +78,29 @@ class Generator:
     run_queue_wait_ns: int | None = None
     shards: int = 1
     interrupted: bool = False
+    by_shard: tuple[Shard, ...] = ()  # none where one process sent
 
     @property
     def cpu_share(self) -> float:
-        """Share of one core that each of its processes used; NaN when unknown."""
-        return self._share(self.cpu_ns)
+        """Share of one core that the busiest of its processes used; NaN when unknown."""
+        if self.by_shard:
+            return _largest(each.cpu_share for each in self.by_shard)
+        return _share(self.cpu_ns, self.wall_ns) / self.shards
 
     @property
     def wait_share(self) -> float:
-        """Share of the time each of its processes wanted a core and had none; NaN when unknown."""
-        return self._share(self.run_queue_wait_ns)
+        """Largest share of the time that one wanted a core and had none; NaN when unknown."""
+        if self.by_shard:
+            return _largest(each.wait_share for each in self.by_shard)
+        return _share(self.run_queue_wait_ns, self.wall_ns) / self.shards
 
-    def _share(self, part_ns: int | None) -> float:
-        if part_ns is None or not self.wall_ns:
-            return math.nan
-        return part_ns / self.wall_ns / self.shards
+
+def _share(part_ns: int | None, whole_ns: int | None) -> float:
+    return math.nan if part_ns is None or not whole_ns else part_ns / whole_ns
+
+
+def _largest(shares: Iterable[float]) -> float:
+    return max((share for share in shares if not math.isnan(share)), default=math.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +110,7 @@ class Death:
     name: str
     at_ns: int
     status: int | None
+    text: str = ""  # of a load shard, what happened in words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +140,25 @@ class WorkerLife:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aborted:
-    """The threshold that stopped a trial, and what was observed when it did."""
+    """What stopped a trial, and what was observed when it did.
+
+    ``behind``: None of a threshold. Where the target rate was missed, the share of what was not
+    sent that the generator had not even taken up; the rest waited for a connection or was dropped.
+    """
 
     at_ns: int
     threshold: str
     observed: float
     text: str
+    behind: float | None = None
 
 
 _NAMED = re.compile(r"([\w.-]+) \(pid \d+\)")
+
+
+@functools.lru_cache(maxsize=1024)
+def _names(victim: str) -> tuple[str, ...]:
+    return tuple(_NAMED.findall(victim))  # asked for by every fault of every other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +176,7 @@ class FaultEvent:
     @property
     def victims(self) -> tuple[str, ...]:
         """The processes that were struck, by name."""
-        return tuple(_NAMED.findall(self.victim or ""))
+        return _names(self.victim or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +193,7 @@ class TrialFacts:
     reason: str | None
     instants: Instants
     model: str
-    offered_per_s: float
+    offered_per_s: float  # NaN where it is not known, as of an import
     users: int | None  # of a closed model with one level
     stretches: tuple[Stretch, ...]  # the course of the load; none in older runs
     pools: tuple[Mapping[str, Any], ...]
@@ -166,6 +210,15 @@ class TrialFacts:
     ledger_entries: int | None
     heartbeat_timeout_ns: int | None  # until a worker that is silent is taken for dead
     redis_config: Mapping[str, str]  # what the server said of itself; none where it may not
+    jobs_recorded: bool  # False: only requests are known, and a good answer is the end of each
+    omission: str | None  # of an import, why its latency may hide waiting; see `perfkit import`
+    expected_interval_ns: int | None  # of an import that is to be corrected for it
+    journey: bool  # requests were user code's or a template's; a queue of requests is their name
+
+    @property
+    def imported(self) -> bool:
+        """Whether it was measured by something else, which knows no intended times."""
+        return self.omission is not None
 
     @property
     def workers(self) -> int:
@@ -200,9 +253,9 @@ class TrialFacts:
                 reason=raw.get("reason"),
                 instants=Instants(**raw["instants_ns"]),
                 model=raw.get("model", "open"),
-                offered_per_s=float(raw["offered_per_s"]),
+                offered_per_s=_known(raw["offered_per_s"]),
                 users=raw.get("users"),
-                stretches=tuple(Stretch(**each) for each in raw.get("stretches") or ()),
+                stretches=tuple(stretch_of(each) for each in raw.get("stretches") or ()),
                 pools=tuple(raw.get("settings", {}).get("pools", ())),
                 roles={
                     name: each["role"]
@@ -214,7 +267,7 @@ class TrialFacts:
                 lost=_count(raw, "recorder", "lost"),
                 holes=_count(raw, "recorder", "holes"),
                 deaths=tuple(
-                    Death(each["name"], each["at_ns"], each.get("status"))
+                    Death(each["name"], each["at_ns"], each.get("status"), each.get("text", ""))
                     for each in raw.get("deaths", ())
                 ),
                 scale_events=tuple(
@@ -223,7 +276,9 @@ class TrialFacts:
                 worker_lives=tuple(
                     WorkerLife(**_given(WorkerLife, each)) for each in raw.get("worker_lives") or ()
                 ),
-                aborted=Aborted(**_given(Aborted, raw["aborted"])) if raw.get("aborted") else None,
+                aborted=Aborted(**_given(Aborted, {"behind": None} | raw["aborted"]))
+                if raw.get("aborted")
+                else None,
                 faults=tuple(
                     sorted(
                         (
@@ -236,6 +291,10 @@ class TrialFacts:
                 ledger_entries=(raw.get("ledger") or {}).get("entries"),
                 heartbeat_timeout_ns=raw.get("settings", {}).get("heartbeat_timeout_ns"),
                 redis_config=((raw.get("stack") or {}).get("redis") or {}).get("config") or {},
+                jobs_recorded=raw.get("jobs_recorded", True),
+                omission=raw.get("omission"),
+                expected_interval_ns=raw.get("expected_interval_ns"),
+                journey=bool(raw.get("journey")),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"trial.json is not as it should be: {error!r}") from error
@@ -248,8 +307,16 @@ def _given(kind: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _generator(raw: Mapping[str, Any]) -> Generator:
-    known = Generator.__dataclass_fields__
-    return Generator(**{key: value for key, value in raw.items() if key in known})
+    known = {key: raw[key] for key in Generator.__dataclass_fields__ if key in raw}
+    shards = tuple(
+        Shard(**{key: each[key] for key in Shard.__dataclass_fields__ if key in each})
+        for each in known.pop("by_shard", None) or ()
+    )
+    return Generator(**known, by_shard=shards)
+
+
+def _known(number: float | None) -> float:
+    return math.nan if number is None else float(number)
 
 
 def _count(raw: Mapping[str, Any], part: str, key: str) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from perfkit.errors import NotARun, RunNotSealed
 from perfkit.owner import is_alive
-from perfkit.records import SCHEMA_VERSION, TABLES
+from perfkit.records import OPTIONAL, SCHEMA_VERSION, TABLES
 from perfkit.store.durable import read_json
 from perfkit.store.enclosure import check_enclosed
 from perfkit.store.facts import TrialFacts
@@ -19,7 +19,7 @@ from perfkit.store.layout import FACTS, MANIFEST, UNSEALED, trial_folder, trial_
 from perfkit.store.shape import MANIFEST_SHAPE, TRIAL_SHAPE, misfits
 from perfkit.store.tables import problems_of, read_table
 
-__all__ = ["StoredRun", "open_run", "refuse_unsealed"]
+__all__ = ["StoredRun", "check_manifest", "open_run", "refuse_unsealed"]
 
 _NEEDED: Final = {
     "run_id": str, "name": str, "status": str, "trials": list, "scenarios": dict, "files": dict,
@@ -112,7 +112,7 @@ class StoredRun:
 
 
 def _known(kind: str) -> str:
-    if kind not in TABLES:
+    if kind not in TABLES and kind not in OPTIONAL:
         raise ValueError(f"there is no table {kind!r}; known are {', '.join(TABLES)}")
     return kind
 
@@ -137,11 +137,17 @@ def open_run(path: str | Path) -> StoredRun:
         manifest = read_json(folder / MANIFEST)
     except (OSError, ValueError) as error:
         raise NotARun(f"{folder / MANIFEST} can't be read: {error}", _hint(folder)) from error
-    _check(folder, manifest)
+    check_manifest(folder, manifest)
+    check_enclosed(folder)
     return StoredRun(folder, manifest)
 
 
-def _check(folder: Path, manifest: Mapping[str, Any]) -> None:
+def check_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest that is not of this perfkit; ``folder`` (or archive) is where it was found.
+
+    Raises:
+        NotARun: of another schema, or not as it should be.
+    """
     version = manifest.get("schema_version")
     if not isinstance(version, int):
         raise NotARun(f"{folder} holds a {MANIFEST} that is not of perfkit", _hint(folder))
@@ -159,7 +165,6 @@ def _check(folder: Path, manifest: Mapping[str, Any]) -> None:
         raise NotARun(
             f"{folder / MANIFEST} is not as it should be: {wrong}", "restore it from a copy"
         )
-    check_enclosed(folder)
 
 
 def _misplaced(manifest: Mapping[str, Any]) -> str | None:
@@ -179,6 +184,8 @@ def _misplaced(manifest: Mapping[str, Any]) -> str | None:
 
 def _backwards(facts: Mapping[str, Any]) -> str | None:
     """Which stretch of a trial ends before it begins; a trial cut short has empty ones."""
+    if (facts.get("expected_interval_ns") or 1) <= 0:
+        return "expected_interval_ns is no length of time"
     known = facts.get("instants_ns", {})
     for begin, end in (("window_start", "window_end"), ("load_start", "drain_end")):
         if begin in known and end in known and known[begin] > known[end]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from perfkit.records import TABLES
+from perfkit.records import OPTIONAL, TABLES
 from perfkit.store.durable import flush
 
 __all__ = ["conform", "digest", "problems_of", "read_table", "rows", "write_table"]
@@ -24,9 +24,9 @@ def conform(kind: str, table: pa.Table, trial: int) -> pa.Table:
     Raises:
         ValueError: unknown kind, other columns, nulls where none may be, or another trial's rows.
     """
-    if kind not in TABLES:
+    schema = (TABLES | OPTIONAL).get(kind)
+    if schema is None:
         raise ValueError(f"there is no table {kind!r}; known are {', '.join(TABLES)}")
-    schema = TABLES[kind]
     if table.schema.names != schema.names:
         raise ValueError(f"{kind} must have the columns {', '.join(schema.names)}")
     try:
@@ -68,7 +68,7 @@ def read_table(path: Path) -> pa.Table:
     """
     if problems := problems_of(path):
         raise ValueError(problems[0])
-    return pq.read_table(path, partitioning=None).cast(TABLES[path.stem])
+    return pq.read_table(path, partitioning=None).cast((TABLES | OPTIONAL)[path.stem])
 
 
 def problems_of(path: Path) -> list[str]:
@@ -77,7 +77,7 @@ def problems_of(path: Path) -> list[str]:
         found = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         return [f"{path.name} can't be read: {error}"]
-    schema = TABLES.get(path.stem)
+    schema = (TABLES | OPTIONAL).get(path.stem)
     if schema is None:
         return [f"{path.name} is no table of a trial"]
     if not found.equals(schema):

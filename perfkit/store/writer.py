@@ -20,7 +20,7 @@ import pyarrow as pa
 from perfkit.clock import Clock, SystemClock
 from perfkit.errors import ResultsNotWritable, UsageError
 from perfkit.owner import is_alive, this_process
-from perfkit.records import SCHEMA_VERSION, TABLES
+from perfkit.records import OPTIONAL, SCHEMA_VERSION, TABLES
 from perfkit.redaction import redact, redact_command
 from perfkit.store.durable import flush, move, read_json, writable, write_json
 from perfkit.store.layout import (
@@ -327,7 +327,9 @@ def seal_folder(
             "outcome": facts["outcome"],
             "reason": facts.get("reason"),
         }
-        for file in (*(folder / f"{kind}.parquet" for kind in TABLES), folder / FACTS):
+        more = (folder / f"{kind}.parquet" for kind in OPTIONAL)
+        there = [file for file in more if file.is_file()]
+        for file in (*(folder / f"{kind}.parquet" for kind in TABLES), *there, folder / FACTS):
             counted = rows(file) if file.suffix == ".parquet" else None
             files[f"{folder.name}/{file.name}"] = {"rows": counted, "sha256": digest(file)}
     own = {key: value for key, value in manifest.items() if key not in ("owner", "failed")}

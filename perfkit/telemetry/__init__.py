@@ -14,6 +14,7 @@ from perfkit.telemetry.sampler import Sampler, SamplerSummary
 from perfkit.telemetry.sink import SampleSink, read_samples
 from perfkit.telemetry.slowlog_probe import SlowLogProbe
 from perfkit.telemetry.snapshot import Snapshot
+from perfkit.telemetry.stalled_probe import StalledProbe, Workers
 
 __all__ = [
     "HostProbe",
@@ -28,7 +29,9 @@ __all__ = [
     "SamplerSummary",
     "SlowLogProbe",
     "Snapshot",
+    "StalledProbe",
     "Target",
+    "Workers",
     "read_samples",
     "redis_probes",
 ]

@@ -48,6 +48,11 @@ class Snapshot:
         return self.by_subject("queue.in_flight")
 
     @property
+    def stalled(self) -> dict[str, float]:
+        """Those of them that wait for recovery: their worker is dead, silent, or dropped them."""
+        return self.by_subject("queue.stalled")
+
+    @property
     def unfinished(self) -> float | None:
         """Jobs waiting, held or delayed in all queues; None when no queue could be read."""
         parts = [

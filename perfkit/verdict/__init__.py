@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from perfkit.verdict.books import Accounting, Identity, accounting
     from perfkit.verdict.classing import accounts
+    from perfkit.verdict.comparing import Gate, Outcome, describe, gate, outcome, outcome_of
     from perfkit.verdict.independent import Counter
     from perfkit.verdict.judgement import Status, TrialVerdict, Verdict, judge, phases, trials
     from perfkit.verdict.punctuality import Lateness, lateness
@@ -26,9 +27,11 @@ __all__ = [
     "Accounting",
     "Counter",
     "Figures",
+    "Gate",
     "Headline",
     "Identity",
     "Lateness",
+    "Outcome",
     "PhaseState",
     "Recovery",
     "Saturation",
@@ -39,10 +42,14 @@ __all__ = [
     "Verdict",
     "accounting",
     "accounts",
+    "describe",
     "evaluate_thresholds",
+    "gate",
     "headline",
     "judge",
     "lateness",
+    "outcome",
+    "outcome_of",
     "phases",
     "recoveries",
     "recovery",
@@ -54,6 +61,7 @@ __all__ = [
 _HOMES: Final = {
     "books": ("Accounting", "Identity", "accounting"),
     "classing": ("accounts",),
+    "comparing": ("Gate", "Outcome", "describe", "gate", "outcome", "outcome_of"),
     "independent": ("Counter",),
     "judgement": ("Status", "TrialVerdict", "Verdict", "judge", "phases", "trials"),
     "punctuality": ("Lateness", "lateness"),

@@ -56,6 +56,7 @@ class Accounting:
     double_charges: int = 0  # payments that were charged more than once
     charges_stopped: int = 0  # executions that ledger or gateway kept from charging again
     stalled_max: int = 0  # messages that waited for recovery at once, at the most
+    answered: int = 0  # accepted, and no job: user code's requests that enqueue none
     ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # How the lost were lost, and who holds the stranded.
     mechanisms: Mapping[str, int] = field(default_factory=dict)
@@ -64,24 +65,36 @@ class Accounting:
     counted: Mapping[str, int] = field(default_factory=dict)  # by the generator, where it said
     counters: tuple[Counter, ...] = ()  # kept by others; none of a trial that was cut short
     spawned: int = 0  # jobs that no request asked for: enqueued by other jobs
+    jobs_known: bool = True  # False: only requests were recorded, and nothing is known of jobs
+    lag_known: bool = True  # False: nothing is known of when requests were due
 
-    def counts(self) -> dict[str, int]:
-        """The counts by name, in the order of the public contract."""
-        return {name: getattr(self, name) for name in _COUNTS}
+    def counts(self) -> dict[str, int | None]:
+        """The counts by name, in the order of the public contract; None is what is not known."""
+        known = _COUNTS if self.jobs_known else _OF_REQUESTS
+        if not self.lag_known:
+            known = tuple(name for name in known if name != "late")
+        return {name: getattr(self, name) if name in known else None for name in _COUNTS}
+
+    @property
+    def served(self) -> int:
+        """What came to a good end: jobs done, or requests accepted where no jobs are known."""
+        return self.done + self.answered if self.jobs_known else self.accepted
 
     def identities(self) -> list[Identity]:
         """What must add up: on the left what the generator counted, on the right its rows.
 
         The left is of the rows as well where the generator did not say, or was cut short.
         """
-        said = {**self.counts(), **self.counted}
-        whole = sum(getattr(self, name) for name in CLASSES)
+        said = {name: getattr(self, name) for name in _COUNTS} | dict(self.counted)
+        classes = (*CLASSES, "answered") if self.answered else CLASSES
+        whole = sum(getattr(self, name) for name in classes)
         answered = self.accepted + self.refused + self.errored
-        return [
+        found = [
             _identity("planned = sent + dropped", said["planned"], self.sent + self.dropped),
             _identity("sent = accepted + refused + errored", said["sent"], answered),
-            _identity(f"accepted = {' + '.join(CLASSES)}", said["accepted"], whole),
+            _identity(f"accepted = {' + '.join(classes)}", said["accepted"], whole),
         ]
+        return found if self.jobs_known else found[:-1]
 
     @property
     def balanced(self) -> bool:
@@ -90,7 +103,13 @@ class Accounting:
         return add_up and all(each.holds for each in self.counters) and not self.unexplained
 
 
-_NOT_COUNTS: Final = ("ids", "mechanisms", "causes", "counted", "counters", "spawned")
+_NOT_COUNTS: Final = (
+    "ids", "mechanisms", "causes", "counted", "counters", "spawned", "jobs_known",
+    "lag_known",
+)  # fmt: skip
+_OF_REQUESTS: Final = (
+    "planned", "sent", "dropped", "late", "blocked", "accepted", "refused", "errored",
+)  # fmt: skip
 _COUNTS: Final = tuple(each.name for each in fields(Accounting) if each.name not in _NOT_COUNTS)
 
 
@@ -129,6 +148,8 @@ def _sum(parts: list[Accounting]) -> Accounting:
         },
         counters=tuple(_sum_counters(parts)),
         spawned=sum(part.spawned for part in parts),
+        jobs_known=all(part.jobs_known for part in parts),
+        lag_known=all(part.lag_known for part in parts),
     )
 
 
@@ -174,7 +195,7 @@ _REQUESTS: Final = f"""
 UNVOUCHED: Final = """
     case when accepted or dropped then null
          when started then 'phantom'
-         when errored and (known or job_id is null or forgotten or not (
+         when errored and not makes_no_job and (known or job_id is null or forgotten or not (
              select coalesce(bool_or(enqueue_done_ns is not null), false) from jobs))
          then 'ambiguous' end
 """
@@ -214,9 +235,10 @@ def _of_trial(run: StoredRun, trial: int) -> Accounting:
     incidents = incidents_of(run, trial)
     known = evidence(run, trial)
     with session(run, trial) as sql:
-        names = ("planned", "sent", "dropped", "late", "blocked", "accepted", "refused", "errored")
         found = sql.rows(f"with {known} {_REQUESTS}")[0]
-        counts |= dict(zip(names, found, strict=True))
+        counts |= dict(zip(_OF_REQUESTS, found, strict=True))
+        if not facts.jobs_recorded:
+            return Accounting(**counts, jobs_known=False, lag_known=not facts.imported)
         for name, count, examples in _grouped(sql, known):
             kind, _, mechanism = name.partition(": ")
             counts[kind] = counts.get(kind, 0) + count

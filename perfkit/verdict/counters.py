@@ -17,7 +17,7 @@ from typing import Any, Final
 from perfkit.frames import SLEEP_NS, Incidents, Session, incidents_of, redeliveries, session
 from perfkit.store import StoredRun, TrialFacts
 from perfkit.verdict.books import accounting
-from perfkit.verdict.independent import dead_letters
+from perfkit.verdict.independent import comparable, dead_letters
 
 __all__ = ["disagreements"]
 
@@ -30,12 +30,12 @@ def disagreements(run: StoredRun, trial: int) -> list[str]:
     facts = run.facts(trial)
     incidents = incidents_of(run, trial)
     with session(run, trial) as sql:
-        found = [*_stamps(sql), *_join(sql)]
+        found = [*_stamps(sql), *_join(sql, facts), *_shards(facts)]
         if facts.outcome == "complete":
             found += [
                 *_generator(run, facts),
                 *_recorder(facts),
-                *_gateway(sql),
+                *(_gateway(sql) if comparable(sql) else ()),
                 *_ledger(sql, facts, incidents),
                 *_leftovers(sql, incidents),
             ]
@@ -60,8 +60,10 @@ def _stamps(sql: Session) -> Iterator[str]:
         yield f"clock or join error: {enqueued_early} jobs were enqueued before they were intended"
 
 
-def _join(sql: Session) -> Iterator[str]:
-    if count := _count(sql, "select count(job_id) - count(distinct job_id) from requests"):
+def _join(sql: Session, facts: TrialFacts) -> Iterator[str]:
+    # User code may ask for the same job twice, and be told its id again.
+    shared = "select count(job_id) - count(distinct job_id) from requests"
+    if not facts.journey and (count := _count(sql, shared)):
         yield f"join error: {count} requests share the id of another"
     dropped = "select count(*) from job where sent_ns is null and enqueued_ns is not null"
     if count := _count(sql, dropped):
@@ -77,6 +79,16 @@ def _generator(run: StoredRun, facts: TrialFacts) -> Iterator[str]:
             yield f"lost rows: the generator counted {says} {name}, its rows say {rows}"
 
 
+def _shards(facts: TrialFacts) -> Iterator[str]:
+    shards = facts.generator.by_shard
+    for each in shards:
+        if each.counted is not None and each.counted != each.rows:
+            yield (
+                f"lost rows: load shard {each.shard} of {len(shards)} counted {each.counted} "
+                f"requests, its rows are {each.rows}"
+            )
+
+
 def _recorder(facts: TrialFacts) -> Iterator[str]:
     if facts.lost:
         yield f"lost rows: the recorder lost {facts.lost} events"
@@ -90,9 +102,9 @@ _PER_KEY: Final = """
         select key, queue, count(*) as calls, count(*) filter (status < 400) as good
         from calls group by key, queue
     ), ran as (
-        select r.key, r.queue, count(j.started_ns) as starts,
+        select r.key, j.queue, count(j.started_ns) as starts,
                count(distinct j.attempt) filter (j.outcome = 'done') as done
-        from requests r join jobs j on j.job_id = r.job_id group by r.key, r.queue
+        from requests r join jobs j on j.job_id = r.job_id group by r.key, j.queue
     )
     select count(*) filter (coalesce(calls, 0) > coalesce(starts, 0)),
            count(*) filter (coalesce(done, 0) > 0 and coalesce(good, 0) = 0)
@@ -119,7 +131,7 @@ def _ledger(sql: Session, facts: TrialFacts, incidents: Incidents) -> Iterator[s
     charges, done = sql.rows("""
         select (select count(*) from calls where charged),
                (select count(*) from job where done
-                and queue in (select queue from calls where charged))
+                and job_queue in (select queue from calls where charged))
     """)[0]
     if entries < done and not incidents.forgot:
         yield f"the ledger holds {entries} charges, but {done} payments are recorded as done"

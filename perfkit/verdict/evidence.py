@@ -11,6 +11,7 @@ Classes are given by positive evidence, in this order; none is a remainder.
                    or it was in Redis, is gone, and after it was written there Redis died without
                    having kept it, or evicted keys; or its last attempt failed and was
                    acknowledged, no retry is known, and Redis could not be reached just then
+    answered       by a request that enqueues no job: its reply named none
     unexplained    none of these
 
 *Written* is the last instant at which it is known to have been put into Redis: its last enqueue,
@@ -80,6 +81,8 @@ def evidence(run: StoredRun, trial: int) -> str:
                r.job_id is not null or h.job_id is not null as known,
                coalesce(q.status between 200 and 299, false) as accepted,
                q.sent_ns is null as dropped,
+               q.job_id is null and q.queue not in (
+                   select queue from requests where job_id is not null) as makes_no_job,
                q.sent_ns is not null and q.status is null as errored,
                coalesce(r.rewritten_ns, q.done_ns) as written_ns
         from requests q
@@ -100,7 +103,8 @@ def evidence(run: StoredRun, trial: int) -> str:
         from joined
     ), classed as (
         select *, case
-            when not accepted then null
+            when not accepted or not {run.facts(trial).jobs_recorded} then null
+            when job_id is null then 'answered'
             when acked then 'done'
             when finished then 'done_unacked'
             when buried or in_dead then 'dead'

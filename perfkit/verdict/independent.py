@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from perfkit.frames import Incidents, Session, redeliveries
 from perfkit.store import TrialFacts
 
-__all__ = ["Counter", "DeadLetters", "dead_letters", "independent"]
+__all__ = ["Counter", "DeadLetters", "comparable", "dead_letters", "independent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,16 @@ def independent(sql: Session, facts: TrialFacts, incidents: Incidents) -> Iterat
 # ended, or was silent to the end, before it could record how it went.
 _EXECUTIONS: Final = """
     runs as (
-        select r.key, r.queue, j.* exclude (queue),
+        select r.key, j.*,
                j.outcome = 'running' and {ended} as cut_off
         from jobs j join requests r on r.job_id = j.job_id where j.started_ns is not null
     ), unfinished as (
         select distinct c.key, c.charged from calls c join runs on runs.key = c.key
         where c.status < 400 and c.answered_ns >= runs.started_ns
           and (cut_off or (outcome in ('failed', 'dead') and c.received_ns <= runs.finished_ns))
-    ), done as (select distinct key, queue from job where done)
+    ), done as (
+        select distinct key, job_queue as queue from job where done and not answered
+    )
 """
 
 
@@ -79,10 +81,19 @@ def _answered(sql: Session, incidents: Incidents, facts: TrialFacts) -> Iterator
                (select count(distinct key) from unfinished
                 where key not in (select key from done))
     """)[0]
-    if calls:
+    if calls and not comparable(sql):
+        name = "jobs the gateway answered well = jobs recorded as done"
+        yield Counter(name, good, done, True, note="not compared: user code chose keys of its own")
+    elif calls:
         name = "jobs the gateway answered well = jobs recorded as done"
         note = "answered, and not finished by then" if unfinished else ""
         yield Counter(name, good, done, good - unfinished == done, unfinished, note)
+
+
+def comparable(sql: Session) -> bool:
+    """Whether calls can be told apart by the keys of requests: user code may send its own."""
+    unknown = sql.rows("select count(*) from calls where key not in (select key from requests)")
+    return not unknown[0][0] or not sql.rows("select bool_or(answered) from job")[0][0]
 
 
 def _ledger(sql: Session, incidents: Incidents, facts: TrialFacts, entries: int) -> Counter:

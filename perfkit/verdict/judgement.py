@@ -26,7 +26,8 @@ from perfkit.units import format_duration, format_rate
 from perfkit.verdict.books import accounting
 from perfkit.verdict.breaking import broken
 from perfkit.verdict.counters import disagreements
-from perfkit.verdict.punctuality import lateness
+from perfkit.verdict.journeys import kept_loop
+from perfkit.verdict.punctuality import lateness, rate_missed_by
 from perfkit.verdict.showing import shown
 from perfkit.verdict.sustaining import Saturation, State, saturation
 from perfkit.verdict.thresholds import OBSERVED, ThresholdResult, evaluate_thresholds
@@ -134,7 +135,7 @@ def _judge_trial(run: StoredRun, trial: int) -> TrialVerdict:
     failed = [_failure(result) for result in missed if not math.isnan(result.observed)]
     unseen = [_failure(result) for result in missed if math.isnan(result.observed)]
     counted = accounting(run, trial)
-    if counted.planned and not counted.done:
+    if counted.planned and not counted.served:
         # Whatever the targets are: a system that did nothing held none of them.
         failed.insert(
             0,
@@ -204,14 +205,24 @@ def _stated(state: Saturation, offered_per_s: float) -> Iterator[str]:
 
 
 def _invalid(run: StoredRun, trial: int) -> Iterator[str]:
+    facts = run.facts(trial)
+    yield from (
+        each.text or f"{each.name} died"
+        for each in facts.deaths
+        if facts.role(each.name) == "generator"
+    )
     yield from disagreements(run, trial)
+    yield from kept_loop(run, trial)
     residual = frames.stages(run, trial)["residual_ns"].max()
     if residual > _RESIDUAL_NS:
         yield (
             "clock or join error: the stages of a job miss its latency by "
             f"{format_duration(residual)}"
         )
-    if run.facts(trial).outcome != "complete":
+    if facts.aborted is not None and rate_missed_by(run, trial) == "generator":
+        yield lateness(run, trial).reason or "late sending of the generator's own making"
+        yield f"stopped: {facts.aborted.text}"
+    if facts.outcome != "complete":
         # What was cut off can't be evidence against the instrument.
         return
     counted = accounting(run, trial)

@@ -26,6 +26,13 @@ _COLUMN: Final = {
 }
 
 
+# A queue is that of the job; of what has none, and of a request by name, it is the row's.
+_NARROWED: Final = """
+    ($queue is null or job_queue = $queue) and ($request is null or queue = $request)
+"""
+_OF_JOURNEY: Final = ("journey", "raised", "checks")
+
+
 class Observed(NamedTuple):
     """A value, how many values it is made of, and what is to be said of it."""
 
@@ -52,6 +59,8 @@ def observe(
     """
     if target.metric in TELEMETRY:
         return _sampled(run, trial, target, spans)
+    if target.metric in _OF_JOURNEY:
+        return _iterated(sql, target, spans)
     match METRICS[target.metric]:
         case "duration":
             return _duration(sql, target, spans)
@@ -97,24 +106,52 @@ def _duration(sql: Session, target: Threshold, spans: Spans) -> Observed:
         with ordered as (
             select list(v order by v) as ordered
             from (select {_COLUMN[target.metric]}::double as v from job
-                  where {within("intended_ns", spans)} and ($queue is null or queue = $queue))
+                  where {within("intended_ns", spans)} and {_NARROWED})
             where v is not null
         )
         select {aggregate}, len(ordered) from ordered
         """,
-        {"queue": target.queue},
+        {"queue": target.queue, "request": target.request},
     )[0]
     return Observed(math.nan if observed is None else float(observed), int(n or 0))
+
+
+def _iterated(sql: Session, target: Threshold, spans: Spans) -> Observed:
+    """Of iterations and checks, as user code's process recorded them."""
+    metric = "journey.check" if target.metric == "checks" else "journey.iteration"
+    found = sql.rows(
+        f"select subject, value from samples where metric = $1 and {within('at_ns', spans)}",
+        [metric],
+    )
+    if not found:
+        return Observed(math.nan, 0)
+    if target.metric == "checks":
+        return Observed(sum(value for _, value in found) / len(found), len(found))
+    raised = [subject != "done" for subject, _ in found]
+    if target.metric == "raised":
+        return Observed(sum(raised) / len(found), len(found))
+    parsed = target.parsed
+    took_ns = np.sort(
+        [math.inf if bad else value * 1e9 for bad, (_, value) in zip(raised, found, strict=True)]
+    )
+    match parsed.aggregate:
+        case "avg":
+            value = float(np.mean(took_ns))
+        case "min" | "max":
+            value = float(took_ns[0 if parsed.aggregate == "min" else -1])
+        case _:
+            share = 0.5 if parsed.percentile is None else parsed.percentile / 100
+            value = quantile_of_sorted(took_ns, share)
+    return Observed(value, len(found))
 
 
 def _errors(sql: Session, target: Threshold, spans: Spans) -> Observed:
     sent, failed = sql.rows(
         f"""
         select count(*), count(*) filter (not done) from job
-        where {within("intended_ns", spans)} and sent_ns is not null
-          and ($queue is null or queue = $queue)
+        where {within("intended_ns", spans)} and sent_ns is not null and {_NARROWED}
         """,
-        {"queue": target.queue},
+        {"queue": target.queue, "request": target.request},
     )[0]
     return Observed(failed / sent if sent else math.nan, int(sent))
 
@@ -122,10 +159,9 @@ def _errors(sql: Session, target: Threshold, spans: Spans) -> Observed:
 def _throughput(sql: Session, target: Threshold, spans: Spans) -> Observed:
     done = sql.rows(
         f"""
-        select count(*) from job where done and {within("finished_ns", spans)}
-          and ($queue is null or queue = $queue)
+        select count(*) from job where done and {within("finished_ns", spans)} and {_NARROWED}
         """,
-        {"queue": target.queue},
+        {"queue": target.queue, "request": target.request},
     )[0][0]
     length_s = sum(end - begin for begin, end in spans) / 1e9
     return Observed(done / length_s if length_s else math.nan, int(done))
@@ -144,8 +180,10 @@ def _counted(run: StoredRun, trial: int, sql: Session, target: Threshold, spans:
         f"""
         with {evidence(run, trial)}
         select count(*) filter ({wanted}), count(*) from classed
-        where {part} and ($queue is null or queue = $queue)
+        where {part} and ($request is null or queue = $request)
+          and ($queue is null or $queue = coalesce(
+              (select any_value(j.queue) from jobs j where j.job_id = classed.job_id), queue))
         """,
-        {"queue": target.queue},
+        {"queue": target.queue, "request": target.request},
     )[0]
     return Observed(float(found), int(n))

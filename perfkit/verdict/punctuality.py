@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from perfkit.frames import host_use, session
 from perfkit.store import StoredRun
 from perfkit.units import format_duration, format_percent
 from perfkit.verdict.books import LATE_NS
 
-__all__ = ["Lateness", "lateness"]
+__all__ = ["Lateness", "given_up", "lateness", "rate_missed_by"]
 
 _MOST_LATE: Final = 0.01
 _LEAST_LIMIT_NS: Final = 2_000_000
@@ -20,6 +20,7 @@ _SHARE_OF_P99: Final = 0.05
 _BUSY: Final = 0.9  # of a core: the generator used it up itself; of all: the host is full
 _STOLEN: Final = 0.05
 _KEPT_WAITING: Final = 0.1
+_MOSTLY: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,3 +110,27 @@ def lateness(run: StoredRun, trial: int) -> Lateness:
         broken=broken,
         own_making=broken is not None and not starved,
     )
+
+
+def rate_missed_by(run: StoredRun, trial: int) -> Literal["generator", "system"] | None:
+    """Whose doing it was that a trial was stopped because it missed its rate; None: it was not.
+
+    The generator's where it was late of its own making, or, without a request by which to judge
+    that, where it did not even take up most of what is missing. Else the system's, or its host's.
+    """
+    aborted = run.facts(trial).aborted
+    if aborted is None or aborted.behind is None:
+        return None
+    late = lateness(run, trial)
+    idle = late.broken is None and aborted.behind >= _MOSTLY
+    return "generator" if late.own_making or idle else "system"
+
+
+def given_up(run: StoredRun, trial: int) -> str | None:
+    """Why the system under test did not sustain a load that was stopped for it; None elsewhere."""
+    if rate_missed_by(run, trial) != "system":
+        return None
+    late = lateness(run, trial)
+    if late.reason is not None:
+        return late.reason
+    return "requests waited for a connection or were dropped, and the trial was stopped for it"

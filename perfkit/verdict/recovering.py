@@ -148,11 +148,12 @@ def recoveries(run: StoredRun, trial: int) -> tuple[Recovery, ...]:
     facts = run.facts(trial)
     if not facts.faults:
         return ()
-    spans = sorted(
-        (each.done_ns, _mended(each, facts)) for each in facts.faults if each.done_ns is not None
-    )
+    done = [each for each in facts.faults if each.done_ns is not None]
+    spans = sorted((each.done_ns or 0, _mended(each, facts)) for each in done)
     with session(run, trial) as sql:
         costs = _costs(run, trial, sql)
+        # The view joins all tables of the trial: once, and not some times for each fault.
+        sql.rows("create temp table sent_job as select * from job")
         found: list[Recovery] = []
         calm = facts.instants.window_start
         for index, fault in enumerate(facts.faults):
@@ -350,14 +351,14 @@ class _Fault:
 
     def _p99(self, begin: int, end: int, which: str = "true") -> float:
         found = self._sql.rows(f"""
-            select type7(list(latency_ns order by latency_ns), 0.99) from job
+            select type7(list(latency_ns order by latency_ns), 0.99) from sent_job
             where accepted and {which} and {within("intended_ns", ((begin, end),))}
         """)[0][0]
         return math.nan if found is None else float(found)
 
     def _availability(self, begin: int, end: int) -> float:
         answered, asked = self._sql.rows(f"""
-            select count(*) filter (accepted), count(*) from job
+            select count(*) filter (accepted), count(*) from sent_job
             where {within("intended_ns", ((begin, end),))}
         """)[0]
         return answered / asked if asked else math.nan

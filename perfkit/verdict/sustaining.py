@@ -21,8 +21,9 @@ import pandas as pd
 from perfkit.frames import Phase, Session, phases_of, session, waiting, within
 from perfkit.stats import Estimate, backlog_trend
 from perfkit.store import StoredRun, TrialFacts
-from perfkit.units import format_count, format_percent, format_rate
-from perfkit.verdict.punctuality import lateness
+from perfkit.units import format_count, format_rate
+from perfkit.verdict.leaving import LEAST_LEFT, LEFT_SHARE, left_over, queues_of
+from perfkit.verdict.punctuality import given_up, lateness
 from perfkit.verdict.recovering import clear_of, recoveries
 from perfkit.verdict.showing import level_words
 
@@ -33,8 +34,6 @@ State = Literal["carried", "saturated", "undecided", "partial", "idle"]
 _GROWTH: Final = 0.01  # of the load: growth below it is none
 _CARRIED: Final = 0.05  # of the load: growth surely below it is carried
 _LEFT_SD: Final = 3.0
-_LEFT_SHARE: Final = 0.05  # of a queue's or a phase's jobs
-_LEAST_LEFT: Final = 5
 _LEVEL: Final = 0.99
 _LEAST_STEADY_S: Final = 5.0
 _UNRECOVERED: Final = (
@@ -100,7 +99,8 @@ def saturation(run: StoredRun, trial: int) -> Saturation:
     backlog in the window (and than 1 % of the window's jobs), or the in-flight cap filled, or the
     generator was kept from its core; or one queue of several grew (at a level stricter by their
     number), or was left with 5 jobs and 5 % of its cohort or more. It did if the interval lies
-    below 5 % of the load. Else that is not decided.
+    below 5 % of the load. Else that is not decided. A trial that was stopped because it missed its
+    rate, and not by the generator's own lateness, did not sustain it either.
 
     Where the load has phases, growth is judged in the steady part of each, at a level stricter by
     their number, and the trial is saturated if one is. A phase with less than 5 s of it grew if its
@@ -112,6 +112,8 @@ def saturation(run: StoredRun, trial: int) -> Saturation:
     not come back, what was left after the drain says nothing of the load, which stays undecided.
     """
     facts = run.facts(trial)
+    if not facts.jobs_recorded:
+        return _unknown(run, facts)
     window_s = facts.instants.window_s
     with session(run, trial) as sql:
         intended, finished, left = sql.rows("""
@@ -119,7 +121,7 @@ def saturation(run: StoredRun, trial: int) -> Saturation:
                    (select count(*) from leftovers where place = 'list')
             from job
         """)[0]
-        queues = _queues(sql)
+        queues = queues_of(sql)
         found = phases_of(facts)
         course = _Course(run, facts, sql, [each.name for each in queues], len(found))
         phases = tuple(course.judged(each) for each in found)
@@ -131,7 +133,7 @@ def saturation(run: StoredRun, trial: int) -> Saturation:
     if not unrecovered and left > max(_LEFT_SD * spread, _GROWTH * intended):
         pushed.append(f"{format_count(left)} jobs still waited when the drain ended")
     if len(queues) > 1 and not unrecovered:
-        pushed += [reason for queue in queues for reason in _left_over(queue)]
+        pushed += [reason for queue in queues for reason in left_over(queue)]
     late = lateness(run, trial)
     starved = late.reason is not None and not late.own_making
     reasons = (*pushed, str(late.reason)) if starved else tuple(pushed)
@@ -142,14 +144,35 @@ def saturation(run: StoredRun, trial: int) -> Saturation:
         reasons = tuple(
             reason for each in phases if each.state == "undecided" for reason in each.reasons
         )
+    if (why := given_up(run, trial)) is not None:
+        state, reasons = "saturated", (why,)
     return Saturation(
         state=state,
-        reasons=reasons if whole else (),
+        reasons=reasons if whole or why is not None else (),
         throughput_per_s=finished / window_s,
         due_per_s=intended / window_s,
         trend=phases[0].trend if len(phases) == 1 else None,
         pushed=whole and bool(pushed),
         phases=phases,
+    )
+
+
+def _unknown(run: StoredRun, facts: TrialFacts) -> Saturation:
+    """Where no jobs were recorded there is no backlog: whether it grew can't be told."""
+    with session(run, facts.trial) as sql:
+        intended, finished = sql.rows(
+            "select count(*) filter (in_window), count(*) filter (done_in_window) from job"
+        )[0]
+    whole = facts.outcome == "complete"
+    why = "no jobs were recorded, so whether the load was carried is not known"
+    return Saturation(
+        state=_state(whole, bool(intended), (), ()) if not (whole and intended) else "undecided",
+        reasons=(why, *([facts.omission] if facts.omission else ())) if whole else (),
+        throughput_per_s=finished / facts.instants.window_s,
+        due_per_s=intended / facts.instants.window_s,
+        trend=None,
+        pushed=False,
+        phases=(),
     )
 
 
@@ -299,7 +322,7 @@ class _Course:
         """That the backlog grew, of all queues together and of each."""
         if part.short:
             more, spread = _risen(part.backlog)
-            if more > max(_LEFT_SD * spread, _LEFT_SHARE * part.cohort, _LEAST_LEFT):
+            if more > max(_LEFT_SD * spread, LEFT_SHARE * part.cohort, LEAST_LEFT):
                 yield (
                     f"the backlog grew by {format_count(more)} jobs in {part.length_s:.1f} s "
                     f"({format_count(part.cohort)} came due)"
@@ -318,7 +341,7 @@ class _Course:
         """Why it is not decided whether the phase was carried; None where it was."""
         if not part.cohort:
             return None
-        (more, _), most = _risen(part.backlog), max(_LEFT_SHARE * part.cohort, _LEAST_LEFT)
+        (more, _), most = _risen(part.backlog), max(LEFT_SHARE * part.cohort, LEAST_LEFT)
         if not part.phase.whole and self._several:
             why = "the trial was cut short in it"
         elif self._several and more < -most:
@@ -342,37 +365,6 @@ def _risen(backlog: pd.DataFrame) -> tuple[float, float]:
     """How much more waited at the end of a short phase than at its beginning, and the spread."""
     values = backlog["waiting"].to_numpy(dtype=np.float64)
     return (float(values[-1] - values[0]), float(np.std(values))) if len(values) else (0.0, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Queue:
-    name: str
-    cohort: int  # jobs intended in the window
-    left: int  # of them, how many no worker had done or buried when the drain ended
-
-
-def _queues(sql: Session) -> list[_Queue]:
-    return [
-        _Queue(*row)
-        for row in sql.rows("""
-            with left_over as (
-                select distinct job_id from leftovers
-                where place = 'list' or (place = 'acks' and owner_alive)
-            )
-            select queue, count(*),
-                   count(*) filter (not done and job_id in (select job_id from left_over))
-            from job where in_window group by queue order by queue
-        """)
-    ]
-
-
-def _left_over(queue: _Queue) -> Iterator[str]:
-    share = queue.left / queue.cohort
-    if queue.left >= _LEAST_LEFT and share >= _LEFT_SHARE:
-        yield (
-            f"{format_count(queue.left)} of {format_count(queue.cohort)} jobs of {queue.name} "
-            f"({format_percent(share, 0)}) still waited when the drain ended"
-        )
 
 
 def _trend(backlog: pd.DataFrame, level: float) -> Estimate:

@@ -117,7 +117,7 @@ def _judged(
         trial=facts.trial,
         label=facts.label,
         metric=target.metric,
-        queue=target.queue,
+        queue=target.request or target.queue,
         expr=target.expr,
         over=target.over,
         unit=METRICS[target.metric],

@@ -1,4 +1,4 @@
-"""Thresholds with ``abort`` on what can be seen while a trial runs.
+"""Thresholds with ``abort`` on what can be seen while a trial runs, and the rate (`target`).
 
 Runs beside the measurement, ten times a second: no pandas, no DuckDB, no numpy.
 
@@ -21,12 +21,14 @@ from perfkit.scenario import METRICS, TELEMETRY, Scenario, Threshold
 from perfkit.stats.order import quantile_of_sorted
 from perfkit.units import format_duration
 from perfkit.verdict.showing import shown
+from perfkit.verdict.target import TargetRate
 
 __all__ = ["Abort", "Figures", "watch_of"]
 
 Figures = Mapping[str, float]
 """What is known now: ``elapsed_window_s`` (negative before the window); ``sent``, ``dropped``,
-``errors`` and ``done`` since the start of load; telemetry under the names of thresholds, of one
+``errors`` and ``done`` since the start of load, and where the rate is watched ``due`` and
+``planned`` (taken up); telemetry under the names of thresholds, of one
 queue as ``queue.backlog:payments``. What is not known now is absent."""
 
 _LEAST_S: Final = 5.0
@@ -37,15 +39,16 @@ _COUNTERS: Final = frozenset({"redis.evicted"})
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """A threshold that failed while running."""
+    """A threshold that failed while running, or a rate that was not sent."""
 
     threshold: str
     observed: float
     text: str
+    behind: float | None = None  # see `perfkit.store.facts.Aborted`
 
 
 def watch_of(scenario: Scenario) -> Callable[[Figures], Abort | None] | None:
-    """A function to call with the figures of each moment; None where no threshold aborts.
+    """A function to call with the figures of each moment; None where nothing aborts.
 
     It remembers what it was told, so each trial needs its own. It answers with the first threshold
     that failed. A threshold that does not apply at the scenario's load is not watched.
@@ -55,11 +58,15 @@ def watch_of(scenario: Scenario) -> Callable[[Figures], Abort | None] | None:
         for each in scenario.threshold
         if each.abort and applies(each, scenario.offered_per_s)
     ]
-    if not watched:
+    below = scenario.load.abort_below
+    target = None if below is None else TargetRate(below, scenario.window_ns / 1e9)
+    if not watched and target is None:
         return None
 
     def watch(figures: Figures) -> Abort | None:
         found = [each.look(figures) for each in watched]
+        if target is not None and (missed := target.look(figures)) is not None:
+            found.append(Abort(target.name, missed.share, missed.text, missed.behind))
         return next((each for each in found if each is not None), None)
 
     return watch

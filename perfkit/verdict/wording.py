@@ -13,6 +13,7 @@ import pandas as pd
 from perfkit import frames
 from perfkit.store import StoredRun
 from perfkit.units import format_count, format_duration, format_percent, format_rate
+from perfkit.verdict.answering import lines_of_requests, only_requests, origin
 from perfkit.verdict.breaking import broken
 from perfkit.verdict.carrying import Group, by_scenario, carried, chosen
 from perfkit.verdict.judgement import WORST_FIRST, Status, Verdict, judge, trials
@@ -57,7 +58,9 @@ def headline(run: StoredRun) -> Headline:
     sound = (table["status"] != "INVALID") & ~table["state"].isin(["partial", "idle"])
     counted = table[sound & (table["offered_per_s"] > 0)]
     groups = by_scenario(run, counted)
-    if several:
+    if only_requests(run):
+        lines = lines_of_requests(run, table)
+    elif several:
         lines = tuple(_of_scenarios(run, verdict, table, groups))
     elif counted.empty:
         lines = ("No load was carried to its end.", "No latency is known.", "No limit is known.")
@@ -86,6 +89,8 @@ def _sentence(run: StoredRun, verdict: Verdict) -> str:
         if of_status and len(verdict.trials) > 1:
             words += f", in {of_status} of {len(verdict.trials)} trials"
         words += f" ({verdict.reasons[0]})"
+    if whence := origin(run):
+        words += f" (imported; {whence})"
     return f"{words} (simulated data)" if run.manifest.get("synthetic") else words
 
 

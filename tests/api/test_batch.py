@@ -13,7 +13,7 @@ from perfkit.api.history import example_run
 from perfkit.api.runs import Run
 from perfkit.errors import RunInvalid, UsageError
 from perfkit.paths import example_data
-from tests.sealed import Sketch, seal
+from tests.sealed import Sketch, request, seal
 
 
 @pytest.fixture
@@ -138,3 +138,12 @@ def test_a_trial_that_a_threshold_aborted_is_a_result(tmp_path: Path) -> None:
     facts = {"outcome": "partial", "reason": "aborted: too many", "aborted": aborted}
     run = Run(seal(tmp_path, Sketch(facts=facts)))
     assert batch.conclude(run).plain.startswith("1 trial measured")
+
+
+def test_an_invalid_trial_ends_the_batch_with_its_first_reason(tmp_path: Path) -> None:
+    run = Run(seal(tmp_path, Sketch([request(0), request(1)])))  # accepted, and never seen again
+    [judged] = run.verdict().trials
+    assert judged.status == "INVALID"
+    with pytest.raises(RunInvalid) as ended:
+        batch.conclude(run)
+    assert f"is INVALID: {judged.reasons[0]}" in ended.value.what

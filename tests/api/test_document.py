@@ -16,6 +16,7 @@ ACCOUNTING = {
     "planned", "sent", "dropped", "late", "blocked", "accepted", "refused", "errored", "done",
     "done_unacked", "dead", "pending", "stranded", "lost", "unexplained", "phantom", "duplicated",
     "redelivered", "ambiguous", "double_charges", "charges_stopped", "stalled_max",
+    "answered",
 }  # fmt: skip
 
 

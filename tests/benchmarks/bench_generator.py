@@ -11,73 +11,30 @@ much; the lag it does change, hence the last column: time the client was ready t
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import os
 import re
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from time import monotonic_ns
-from typing import Any, Final, cast
+from collections.abc import Callable
+from typing import Any, Final
 
 from perfkit.load.arrivals import Segment, Think
-from perfkit.load.opening import lead_ns
-from perfkit.load.spec import JobShare, LoadSpec
+from perfkit.load.spec import JobShare, JourneySpec, LoadSpec
+from tests.benchmarks.clients import CLIENT_CPU, serving
+from tests.load.sending import send
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 SECOND: Final = 1_000_000_000
-CPUS: Final = sorted(os.sched_getaffinity(0))
-CLIENT_CPU: Final = CPUS[-1]
 Row = dict[str, float]
 
-_HEAD = b"HTTP/1.1 202 Accepted\r\ncontent-length: 64\r\ncontent-type: application/json\r\n\r\n"
-_KEY = b"Idempotency-Key: "
 
-
-class BareServer(asyncio.Protocol):
-    """Takes each piece that arrives for one request and answers 202 with its id."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        place = data.find(_KEY) + len(_KEY)
-        self._transport.write(
-            _HEAD + b'{"id":"' + data[place : place + 36] + b'","queue":"payments"}'
-        )
-
-
-async def serve() -> None:
-    """Listen on a free port, print it, and stay until stdin ends."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(BareServer, "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
-
-
-@contextmanager
-def serving() -> Iterator[int]:
-    """The bare server in its own process; yields the port."""
-    command = [sys.executable, "-m", "tests.benchmarks.bench_generator", "--serve"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT) as server:
-        assert server.stdout is not None
-        yield int(server.stdout.readline())
-        server.communicate("")
-
-
-def run_load(port: int, seconds: float, **load: Any) -> Row:
+def run_load(url: str, seconds: float, **load: Any) -> Row:
     """One generator process, pinned; its figures."""
     load_ns = round(seconds * SECOND)
     with tempfile.TemporaryDirectory() as folder:
         spec = LoadSpec(
-            base_url=f"http://127.0.0.1:{port}",
+            base_url=url,
             trial=0,
             nonce="bench",
             seed=1,
@@ -92,21 +49,7 @@ def run_load(port: int, seconds: float, **load: Any) -> Row:
             cpus=(CLIENT_CPU,),
             **load,
         )
-        path = Path(folder) / "spec.json"
-        path.write_text(spec.to_json())
-        command = [sys.executable, "-m", "perfkit.load", str(path)]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(
-            [*command, "--lifeline-fd", "0", "--await-go"], stdin=pipe, stdout=pipe, cwd=ROOT
-        ) as client:
-            assert client.stdin is not None
-            assert client.stdout is not None
-            client.stdout.readline()
-            client.stdin.write(b"%d\n" % (monotonic_ns() + lead_ns(spec)))
-            client.stdin.flush()
-            while b"finished" not in client.stdout.readline():
-                pass
-        said = json.loads((Path(folder) / "generator.json").read_text())
+        said = send(spec)
     if said["errored"] or said["dropped"]:
         raise SystemExit(f"the bare server lost requests: {said}")
     lag = said["send_lag_ns"]
@@ -119,7 +62,7 @@ def run_load(port: int, seconds: float, **load: Any) -> Row:
     }
 
 
-def cases(port: int, seconds: float) -> dict[str, Callable[[], Row]]:
+def cases(url: str, seconds: float) -> dict[str, Callable[[], Row]]:
     """Name and measurement."""
     think = Think("uniform", SECOND, 3 * SECOND)
     long = Think("uniform", 10 * SECOND, 30 * SECOND)
@@ -139,10 +82,10 @@ def cases(port: int, seconds: float) -> dict[str, Callable[[], Row]]:
 
     def users(segments: tuple[Segment, ...], **more: Any) -> Callable[[], Row]:
         load_s = more.pop("seconds", seconds)
-        return lambda: run_load(port, load_s, model="closed", segments=segments, **more)
+        return lambda: run_load(url, load_s, model="closed", segments=segments, **more)
 
     def rate(segments: tuple[Segment, ...]) -> Callable[[], Row]:
-        return lambda: run_load(port, seconds, model="open", segments=segments, arrivals="poisson")
+        return lambda: run_load(url, seconds, model="open", segments=segments, arrivals="poisson")
 
     return {
         # The ramp is as long as the mean think time, so that the users do not come in step.
@@ -160,6 +103,12 @@ def cases(port: int, seconds: float) -> dict[str, Callable[[], Row]]:
         "open, spike 200 to 2000/s": rate(spike(200, 2000)),
         "back to back, 64 connections": users(level(64)),
         "back to back, 1000 connections": users(level(1000)),
+        # A coroutine of a user's with ordinary httpx calls, on the client that it is given.
+        "user code, 64 users": users(
+            level(64),
+            journey=JourneySpec(name="customer", user="tests.benchmarks.customer:customer"),
+            seconds=seconds,
+        ),
     }
 
 
@@ -177,12 +126,10 @@ def print_table(rounds: dict[str, list[Row]]) -> None:
         )
 
 
-def print_peers(port: int, seconds: float) -> None:
-    """The ceiling of a client in C, for scale."""
-    for name in ("k6", "wrk"):
-        if shutil.which(name) is None:
-            print(f"{name}: not here, skipped")
+def print_wrk(url: str, seconds: float) -> None:
+    """The ceiling of a client in C, for scale; for k6 and Locust see `bench_peers`."""
     if shutil.which("wrk") is None:
+        print("wrk: not here, skipped")
         return
     script = (
         'wrk.method="POST" wrk.body="{\\"key\\":\\"1/123456\\"}" '
@@ -194,7 +141,7 @@ def print_peers(port: int, seconds: float) -> None:
         for connections in (64, 1000):
             command = f"wrk -t1 -c{connections} -d{seconds:g}s -s {file.name}"
             done = subprocess.run(
-                [*command.split(), f"http://127.0.0.1:{port}/jobs/payments"],
+                [*command.split(), f"{url}/jobs/payments"],
                 capture_output=True,
                 text=True,
                 check=True,
@@ -209,23 +156,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="load of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.serve:
-        import uvloop
-
-        os.sched_setaffinity(0, {CPUS[0]})
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve())
-        return
-    with serving() as port:
-        measurements = cases(port, given.seconds)
+    with serving() as server:
+        measurements = cases(server.url, given.seconds)
         rounds: dict[str, list[Row]] = {name: [] for name in measurements}
         for _ in range(given.rounds):
             for name, measure in measurements.items():
                 rounds[name].append(measure())
         print_table(rounds)
-        print_peers(port, min(given.seconds, 3.0))
+        print_wrk(server.url, min(given.seconds, 3.0))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from perfkit.telemetry import (
     Sampler,
     SampleSink,
     SlowLogProbe,
+    StalledProbe,
 )
 from tests.conftest import private_redis
 
@@ -103,6 +104,7 @@ def _measure_all(url: str, folder: Path, pids: list[int], ticks: int) -> dict[st
         HostProbe(),
         RedisProbe(url),
         QueueProbe(url, _QUEUES),
+        StalledProbe(url, _QUEUES),
         SlowLogProbe(url),
     ]
     figures: dict[str, float] = {}

@@ -110,6 +110,14 @@ def test_backlog_names_its_peak_by_queue_and_trial() -> None:
     assert "at most 16 jobs" in figures.in_flight(BACKLOG).title
 
 
+def test_jobs_that_wait_for_recovery_have_lines_of_their_own_where_there_are_any() -> None:
+    calm = series(figures.in_flight(BACKLOG.assign(stalled=0.0)))
+    assert set(calm) == set(series(figures.in_flight(BACKLOG))) == set(examples.QUEUES)
+    stuck = series(figures.in_flight(BACKLOG.assign(stalled=3.0)))
+    assert set(stuck) == {*examples.QUEUES, *(f"{queue} stalled" for queue in examples.QUEUES)}
+    assert "payments stalled" not in series(figures.waiting(BACKLOG.assign(stalled=3.0)))
+
+
 def test_a_backlog_that_never_was_says_so() -> None:
     calm = BACKLOG.assign(waiting=0.0, in_flight=0.0, oldest_age_ns=math.nan)
     assert figures.waiting(calm).title == "No job was ever seen waiting in Redis"

@@ -10,6 +10,7 @@ import pytest
 
 from perfkit import figures
 from perfkit.figures import Block
+from perfkit.figures.instrument import instrument_line
 from perfkit.verdict import Counter
 from tests.figures import examples
 
@@ -122,6 +123,18 @@ def test_the_instrument_states_its_cost_per_request() -> None:
     block = figures.instrument(TRIALS, examples.facts)
     assert "<td class=num>300</td>" in block.html
     assert "110 µs, 900 µs, 3.20 ms" in block.html
+
+
+def test_of_several_generators_the_sum_and_the_busiest_are_told() -> None:
+    def facts(trial: int) -> dict[str, Any]:
+        known = dict(examples.facts(trial))
+        shards = [{"cpu_ns": used, "wall_ns": 10**10} for used in (10**9, 4 * 10**9, None)]
+        return known | {"generator": dict(known["generator"]) | {"by_shard": shards}}
+
+    share = figures.instrument(TRIALS, examples.facts).plain.splitlines()[1].split("  ")[1]
+    busiest = " (3 shards, the busiest 40.0 %)"
+    assert share + busiest in figures.instrument(TRIALS, facts).plain
+    assert f"of a core{busiest}" in instrument_line(TRIALS, facts)
 
 
 def test_a_trial_that_says_nothing_of_the_instrument_shows_gaps() -> None:

@@ -74,6 +74,11 @@ def test_efficiency_is_relative_to_trials_that_differ_in_workers_alone(tmp_path:
     assert found["efficiency"].tolist() == pytest.approx([1, 1, 1, 0.5, math.nan], nan_ok=True)
 
 
+def test_one_worker_count_has_no_efficiency_as_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    found = frames.trials(seal(tmp_path, _sketch(30, 0, 2), _sketch(60, 0, 2)))
+    assert found["efficiency"].isna().all()
+
+
 def test_axes_have_their_short_names_unless_two_would_be_alike(tmp_path: Path) -> None:
     axes = {"stack.prefetch": 8, "gateway.payments.errors": 0.1, "gateway.webhooks.errors": 0.2}
     found = frames.trials(seal(tmp_path, _sketch(1, 0, 1, axes=axes)))

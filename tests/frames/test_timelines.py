@@ -93,6 +93,19 @@ def test_the_backlog_has_one_line_per_queue_and_tick(tmp_path: Path) -> None:
     assert math.isnan(found["in_flight"][2])
 
 
+def test_what_is_stalled_is_joined_from_the_same_tick_and_nothing_else(tmp_path: Path) -> None:
+    samples = [
+        *_queue(0.2, 3),
+        sample(0.201, "queue.stalled", 4, "payments"),
+        *_queue(0.4, 7),
+        *_queue(2.0, 1),
+        sample(2.001, "queue.stalled", 0, "payments"),
+    ]
+    found = frames.backlog(seal(tmp_path, Sketch(samples=samples)), 0)
+    assert found["waiting"].tolist() == [3, 7, 1]
+    assert found["stalled"].fillna(-1).tolist() == [4, -1, 0]
+
+
 def test_a_long_backlog_keeps_its_peaks_in_six_hundred_points(tmp_path: Path) -> None:
     samples = [
         sample(k / 100, "queue.waiting", 1000 if k == 777 else k % 5, "payments")

@@ -6,17 +6,18 @@ import re
 import shlex
 from pathlib import Path
 
-__all__ = ["COMMANDS", "README", "ROOT", "fenced"]
+__all__ = ["COMMANDS", "README", "ROOT", "SCENARIOS", "fenced"]
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SCENARIOS = (ROOT / "perfkit" / "builtin" / "README.md").read_text(encoding="utf-8")
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def fenced(language: str) -> list[str]:
+def fenced(language: str, page: str = README) -> list[str]:
     """The fenced blocks of a language, in order; "" for those of none."""
-    return [text for kind, text in _FENCE.findall(README) if kind == language]
+    return [text for kind, text in _FENCE.findall(page) if kind == language]
 
 
 def _commands() -> list[str]:

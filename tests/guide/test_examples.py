@@ -9,12 +9,31 @@ import tomllib
 import perfkit
 from perfkit.api.runs import Run
 from perfkit.scenario import load_document, parse
-from tests.guide.readme import README, ROOT, fenced
+from perfkit.scenario.faults import ACTIONS
+from tests.guide.readme import README, ROOT, SCENARIOS, fenced
 
 
 def test_the_scenarios_can_be_used_as_they_stand() -> None:
-    parsed = [parse(tomllib.loads(text), "README.md") for text in fenced("toml")]
+    whole = [*fenced("toml"), *(text for text in fenced("toml", SCENARIOS) if "name =" in text)]
+    parsed = [parse(tomllib.loads(text), "an example") for text in whole]
     assert [each.name for each in parsed] == ["checkout", "shop"]
+
+
+def test_a_part_of_a_scenario_can_be_used_in_one() -> None:
+    parts = [text for text in fenced("toml", SCENARIOS) if "name =" not in text]
+    assert parts
+    for text in parts:
+        part = tomllib.loads(text)
+        load = {"model": "open"} | part.pop("load", {})
+        base = {
+            "name": "whole",
+            "load": load,
+            "job": [{"queue": "payments"}],
+            "gateway": {"payments": {"median": "40ms"}},
+        }
+        if "phase" in part:
+            base["load"] = load | {"phase": part.pop("phase")}
+        parse(base | part, "an example")
 
 
 def test_the_python_names_what_there_is() -> None:
@@ -25,9 +44,9 @@ def test_the_python_names_what_there_is() -> None:
             assert hasattr(owner, node.attr), node.attr
 
 
-def rows(heading: str) -> list[list[str]]:
+def rows(heading: str, text: str = README) -> list[list[str]]:
     """The cells of the table whose head begins with these words."""
-    table = README.split(f"\n| {heading} ", 1)[1].split("\n\n", 1)[0]
+    table = text.split(f"\n| {heading} ", 1)[1].split("\n\n", 1)[0]
     lines = table.splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
@@ -55,9 +74,22 @@ def test_every_exit_code_of_the_command_line_is_listed() -> None:
     assert listed == codes
 
 
+def test_every_fault_is_listed_with_its_targets_and_what_it_needs() -> None:
+    listed = {row[0].strip("`"): row for row in rows("action", SCENARIOS)}
+    assert set(listed) == set(ACTIONS)
+    for name, action in ACTIONS.items():
+        _, targets, further, _ = listed[name]
+        if "the same" not in targets:
+            assert set(re.findall(r"`([^`]+)`", targets)) == set(action.targets), name
+        assert ("`for`" in further) == (action.lasts != "no"), name
+        assert ("`amount`" in further) == (action.amount != "no"), name
+    assert ACTIONS["slow"].targets == ACTIONS["cut"].targets
+
+
 def test_what_is_linked_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for page, folder in ((README, ROOT), (SCENARIOS, ROOT / "perfkit" / "builtin")):
+        for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", page):
+            assert (folder / target).exists(), target
 
 
 def test_it_can_be_read_at_a_sitting() -> None:

@@ -74,7 +74,9 @@ def test_left_by_an_exception_it_stops_everything(tmp_path: Path) -> None:
         assert leases(tmp_path / "leases") == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.full), signal.SIGTERM]
+)
 def test_ended_by_a_signal_it_stops_everything_before_it_ends(
     tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -95,8 +97,15 @@ def test_killed_everything_follows_it(tmp_path: Path) -> None:
         assert lease.stale
 
 
-@pytest.mark.parametrize("mode", ["more", "fewer"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "mode"),
+    [
+        (signal.SIGTERM, "more"),
+        (signal.SIGKILL, "fewer"),
+        pytest.param(signal.SIGTERM, "fewer", marks=pytest.mark.full),
+        pytest.param(signal.SIGKILL, "more", marks=pytest.mark.full),
+    ],
+)
 def test_ended_in_the_middle_of_scaling_everything_follows_it(
     tmp_path: Path, mode: str, number: signal.Signals
 ) -> None:
@@ -130,6 +139,7 @@ def test_killed_every_server_follows_it_where_each_queue_has_its_own(tmp_path: P
         one.assert_all_is_gone()
 
 
+@pytest.mark.full
 def test_killed_with_its_keeper_every_server_is_swept(tmp_path: Path) -> None:
     with driver(tmp_path, "apart") as one:
         one.process.send_signal(signal.SIGSTOP)
@@ -140,6 +150,7 @@ def test_killed_with_its_keeper_every_server_is_swept(tmp_path: Path) -> None:
         one.assert_all_is_gone()
 
 
+@pytest.mark.full
 def test_killed_even_a_stopped_worker_follows_it(tmp_path: Path) -> None:
     with driver(tmp_path, "wait") as one:
         os.kill(one.pids["worker-1"], signal.SIGSTOP)

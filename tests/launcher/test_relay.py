@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from perfkit.launcher.links import Links
 from perfkit.launcher.ports import listen, port_of
 from tests.launcher.small_stack import MakeStack
 from tests.leaks import bound_ports
+from tests.waiting import wait_until
 
 LINKS = ("worker-redis", "worker-gateway")
 
@@ -86,6 +88,23 @@ def test_many_bytes_pass_unchanged_and_so_does_the_end_of_a_direction(links: Lin
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(100) == b"goodbye"
         assert connection.recv(100) == b""
+
+
+@pytest.mark.parametrize("delay_ns", [0, 5_000_000])
+def test_connections_that_have_ended_are_let_go(links: Links, delay_ns: int) -> None:
+    links.set("worker-gateway", delay_ns=delay_ns)
+    for number in range(30):
+        with through(links) as connection:
+            assert sent_back(connection, b"ping") == b"ping"
+            if number % 3 == 1:
+                connection.shutdown(socket.SHUT_WR)
+                assert connection.recv(100) == b"goodbye"
+            elif number % 3 == 2:  # as of a process that is killed with something unread
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wait_until(
+        lambda: links.set("worker-gateway", delay_ns=delay_ns) == 0,
+        10, "no connection through the relay is left",
+    )  # fmt: skip
 
 
 def test_redis_is_reached_by_its_own_account(links: Links) -> None:

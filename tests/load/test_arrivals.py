@@ -234,6 +234,24 @@ def test_a_constant_think_time_is_constant() -> None:
     assert think_ns(Think("constant", 5), 1, 2, 3) == 5
 
 
+@pytest.mark.parametrize(
+    ("think", "mean_ns", "median_ns"),
+    [
+        (Think("exponential", mean_ns=2 * S), 2 * S, 2 * S * math.log(2)),
+        (Think("lognormal", median_ns=S, sigma=0.5), S * math.exp(0.125), S),
+        (Think("lognormal", median_ns=S, sigma=0.0), S, S),
+    ],
+)
+def test_think_times_with_a_long_tail_have_the_mean_and_median_they_are_named_by(
+    think: Think, mean_ns: float, median_ns: float
+) -> None:
+    drawn = np.array([think_ns(think, 1, user, turn) for user in range(100) for turn in range(100)])
+    assert drawn.min() >= 0
+    assert drawn.mean() == pytest.approx(mean_ns, rel=0.04)
+    assert np.median(drawn) == pytest.approx(median_ns, rel=0.04)
+    assert think_ns(think, 1, 7, 3) == drawn[7 * 100 + 3], "whatever was drawn before"
+
+
 @pytest.mark.parametrize("bad", [(-1, 1.0, 1.0), (1, -1.0, 1.0), (1, 1.0, math.nan)])
 def test_a_negative_level_or_duration_is_refused(bad: tuple[int, float, float]) -> None:
     with pytest.raises(ValueError, match=r"level|last"):

@@ -17,6 +17,7 @@ from tests.notebooks import suites
 
 SECTIONS = [
     "Scoreboard",
+    "Journeys",
     "Accounting",
     "Trials compared",
     "Phases of the load",

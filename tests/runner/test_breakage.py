@@ -189,6 +189,7 @@ def test_all_workers_may_be_killed_and_what_they_held_is_found(tmp_path: Path) -
     assert done(facts)["victim"].count("pid") == 2
 
 
+@pytest.mark.full
 def test_an_interrupt_mends_what_is_broken_and_leaves_nothing(measuring: Start) -> None:
     with no_leaks():
         one = measuring(

@@ -58,6 +58,7 @@ def test_workers_come_and_go_as_planned_and_no_job_is_lost(tmp_path: Path) -> No
     assert found.trial_facts(0)["recorder"]["spools"] >= 3
 
 
+@pytest.mark.full
 def test_a_rule_adds_workers_while_jobs_wait_too_long(tmp_path: Path) -> None:
     found = run(
         tmp_path,
@@ -76,6 +77,7 @@ def test_a_rule_adds_workers_while_jobs_wait_too_long(tmp_path: Path) -> None:
     assert events[0]["reason"].startswith("autoscale: the oldest job has waited")
 
 
+@pytest.mark.full
 def test_in_an_outage_every_call_of_its_queue_fails_at_once_and_is_tried_again(
     tmp_path: Path,
 ) -> None:
@@ -97,6 +99,7 @@ def test_in_an_outage_every_call_of_its_queue_fails_at_once_and_is_tried_again(
     assert (before["status"] == 200).mean() > 0.9
 
 
+@pytest.mark.full
 def test_users_follow_the_phases(tmp_path: Path) -> None:
     found = run(
         tmp_path,
@@ -160,6 +163,7 @@ def one_pool_each(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.full
 def test_a_server_for_each_queue_is_sampled_and_emptied_like_one_for_all(
     tmp_path: Path, one_pool_each: Path
 ) -> None:

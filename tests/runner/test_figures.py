@@ -112,7 +112,7 @@ def test_a_server_that_perfkit_did_not_start_is_known_by_what_it_says_of_itself(
 
 
 def test_every_metric_that_can_abort_a_trial_has_its_figure() -> None:
-    queues = ("waiting", "in_flight", "delayed", "dead", "oldest_age_ns")
+    queues = ("waiting", "in_flight", "delayed", "dead", "stalled", "oldest_age_ns")
     server = ("memory_bytes", "memory_limit_bytes", "clients", "evicted", "round_trip_ns")
     values: Values = {
         **{(f"queue.{part}", "a"): 1.0 for part in queues},
@@ -125,3 +125,11 @@ def test_every_metric_that_can_abort_a_trial_has_its_figure() -> None:
     maker.of({}, snapshot(values, cores), roles)
     found = maker.of({}, snapshot(values, cores, tick=2, at_ns=2 * S), roles)
     assert set(found) >= TELEMETRY
+
+
+def test_of_several_load_generators_the_busiest_is_told() -> None:
+    roles = {"generator-1": "generator", "generator-2": "generator"} | ROLES
+    cores = {"generator-1": 0.2, "generator-2": 0.9, "worker-1": 0.2, "worker-2": 0.9}
+    found = live().of({}, snapshot({}, cores), roles)
+    assert found["generator.cpu"] == 0.9
+    assert found["workers.cpu"] == pytest.approx(0.55)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
 from perfkit.errors import StackError
@@ -29,3 +33,30 @@ def test_an_outage_of_a_gateway_that_is_not_there_is_an_error() -> None:
         announce_outages(None, {"payments": [(0, 1, "refuse")]})
     with pytest.raises(StackError, match="did not take its outages"):
         announce_outages("http://127.0.0.1:9", {"payments": [(0, 1, "refuse")]})
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(400)
+        self.end_headers()
+        self.wfile.write(b"no queue is named paymnts")
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """A gateway that takes no outage, and says why."""
+    with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_reason_of_the_gateway_is_in_the_error(refusing: str) -> None:
+    with pytest.raises(StackError, match=r"\(400\): no queue is named paymnts"):
+        announce_outages(refusing, {"paymnts": [(0, 1, "refuse")]})

@@ -24,7 +24,14 @@ def balanced(found: Run) -> None:
     assert counts["unexplained"] == 0
 
 
-@pytest.mark.parametrize("profile", ["aof-everysec", "aof-always", "lru-4gb"])
+@pytest.mark.parametrize(
+    "profile",
+    [
+        pytest.param("aof-everysec", marks=pytest.mark.full),
+        pytest.param("aof-always", marks=pytest.mark.full),
+        "lru-4gb",
+    ],
+)
 def test_every_job_is_done_on_a_profile(tmp_path: Path, profile: str) -> None:
     plan = build(["smoke"], values=SHORT | {"redis.profile": profile})
     found = measure(plan, results=tmp_path, report=False)
@@ -50,6 +57,7 @@ def apart_toml(folder: Path) -> str:
     return str(path)
 
 
+@pytest.mark.full
 def test_with_a_server_for_each_queue_nothing_is_lost_and_each_is_seen(tmp_path: Path) -> None:
     plan = build([apart_toml(tmp_path)], values=SHORT)
     found = measure(plan, results=tmp_path / "results", report=False)

@@ -202,6 +202,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(measuring: Start) -> None:
     assert [each["trials"] for each in manifest["resumed"]] == [[1, 2]]
 
 
+@pytest.mark.full
 def test_a_resume_that_is_interrupted_can_be_resumed(measuring: Start) -> None:
     run = measuring(*SWEEP)
     in_its_second_trial(run)
@@ -230,10 +231,10 @@ def test_a_run_with_a_trial_that_failed_measures_that_one_again(
 
     real = conductor.run_trial
 
-    def failing(trial: Any, *arguments: Any, **named: Any) -> None:
+    def failing(trial: Any, *arguments: Any, **named: Any) -> bool:
         if trial.index == 0:
             raise PerfkitError("redis was killed by SIGKILL")
-        real(trial, *arguments, **named)
+        return real(trial, *arguments, **named)
 
     values = {"warmup": "300ms", "duration": "1s", "drain": "15s", "rate": 40.0}
     plan = build(["smoke"], values=values, axes={"threads": [4, 8]})

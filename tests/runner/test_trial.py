@@ -132,6 +132,7 @@ def test_ctrl_c_stops_cleanly_and_seals_what_was_measured(measuring: Start) -> N
     assert not living(processes)
 
 
+@pytest.mark.full
 def test_a_script_that_is_interrupted_keeps_what_was_measured(tmp_path: Path) -> None:
     code = (
         "import perfkit, sys; perfkit.run('smoke', results=sys.argv[1], report=False, "
@@ -154,6 +155,7 @@ def test_a_script_that_is_interrupted_keeps_what_was_measured(tmp_path: Path) ->
     assert table(folder, "requests").num_rows > 0
 
 
+@pytest.mark.full
 def test_a_stack_that_fails_ends_the_trial_and_keeps_what_was_measured(measuring: Start) -> None:
     run = measuring("run", "smoke", "--no-report")
     run.until_it_says("measuring")
@@ -172,6 +174,7 @@ def test_a_stack_that_fails_ends_the_trial_and_keeps_what_was_measured(measuring
     assert [death["name"] for death in facts(run.run_folder())["deaths"]] == ["redis"]  # type: ignore[index,union-attr]
 
 
+@pytest.mark.full
 def test_a_run_interrupted_before_its_window_is_shown_as_what_it_is(measuring: Start) -> None:
     run = measuring("run", "smoke", "--no-report", "--warmup", "20s")
     run.until_it_says("warming up")
@@ -209,6 +212,6 @@ def test_a_killed_perfkit_leaves_no_process_and_repair_seals_what_it_measured(
     assert table(folder, "samples").num_rows > 0
     assert {p.name for p in (folder / "trial=0000").iterdir()} == {
         "requests.parquet", "jobs.parquet", "samples.parquet", "calls.parquet",
-        "leftovers.parquet", "trial.json",
+        "leftovers.parquet", "schedule.parquet", "trial.json",
     }  # fmt: skip
     assert (folder / "logs" / "trial=0000" / "worker-1.log").exists()

@@ -78,6 +78,7 @@ def test_a_queue_the_application_does_not_have_is_refused(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.full
 def test_no_drain_is_no_interruption(tmp_path: Path) -> None:
     plan = build(["smoke"], values={**SHORT, "drain": "0s"})
     found = measure(plan, results=tmp_path, report=False)
@@ -102,6 +103,7 @@ def test_measuring_never_imports_pandas_not_even_between_trials(tmp_path: Path) 
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.full
 def test_the_stock_command_line_runs_the_workers(tmp_path: Path) -> None:
     found = run(tmp_path, stack__supervisor="dramatiq")
     balanced(found)
@@ -139,6 +141,7 @@ def test_without_persistence_is_a_profile(tmp_path: Path) -> None:
     assert json.loads((found.path / "manifest.json").read_text())["redis"]["config"]["save"] == ""
 
 
+@pytest.mark.full
 def test_a_closed_model_counts_what_came_due(tmp_path: Path) -> None:
     plan = build(
         ["light"],

@@ -6,6 +6,7 @@ import contextlib
 import html
 import json
 import os
+import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,10 @@ import redis
 
 from perfkit.launcher.keeper import PREFIX
 from tests.conftest import PrivateRedis, private_redis
-from tests.leaks import descendants_of
+from tests.leaks import assert_gone, descendants_of, identities
 from tests.runner.conftest import ROOT, Start
 from tests.soundness import MEASURED
+from tests.waiting import wait_until
 
 # A core of letters in each, which no way of writing it changes.
 PASSWORD = "pl4ntedPassword@/:?#%é"
@@ -32,7 +34,7 @@ SCENARIO = f"""
 name = "secretive"
 [system]
 broker = "shop.tasks:broker"
-env = {{ SHOP_CURRENCY = {json.dumps(VARIABLE)} }}
+env = {{ SHOP_CURRENCY = {json.dumps(VARIABLE)}, SHOP_MOTTO = {json.dumps(VARIABLE)} }}
 [load]
 via = "enqueue"
 model = "open"
@@ -124,6 +126,39 @@ def test_planted_secrets_are_nowhere(measuring: Start, temporary: Path, tmp_path
     assert list(temporary.iterdir()) == []
     shown = json.loads((folder / "manifest.json").read_text())
     assert "***" in json.dumps(shown)
+
+
+@pytest.mark.parametrize("keeper_too", [False, True], ids=["perfkit", "perfkit-and-its-keeper"])
+def test_of_a_run_that_was_killed_no_log_of_the_application_is_left(
+    measuring: Start, temporary: Path, tmp_path: Path, keeper_too: bool
+) -> None:
+    scenario = tmp_path / "secretive.toml"
+    scenario.write_text(SCENARIO)
+    (tmp_path / "shop").symlink_to(ROOT / "tests" / "shop" / "shop")
+    run = measuring("run", str(scenario), "--no-report", "--progress", "plain", "--duration", "60s")
+    run.until_it_says("measuring")
+    # The application has told its secret, where nobody else may look.
+    (told,) = temporary.glob(f"{PREFIX}*/worker-1.log")
+    assert CORE in told.read_text()
+    assert stat.S_IMODE(told.parent.stat().st_mode) == 0o700
+    assert leaks(run.results, CORE) == []
+    children = descendants_of(run.process.pid)
+    everybody = identities(children)
+    if keeper_too:
+        (keeper,) = (pid for pid in children if "keeper.py" in command_lines({pid}))
+        os.kill(keeper, signal.SIGSTOP)  # or it would be replaced, or do its duty
+    run.send(signal.SIGKILL)
+    run.code()
+    if keeper_too:
+        os.kill(keeper, signal.SIGKILL)
+        assert measuring("repair").code() == 0
+    assert_gone(everybody)
+    wait_until(lambda: not list(temporary.iterdir()), 15, "the private folders are removed")
+    assert leaks(run.results, CORE) == []
+    assert keeper_too or measuring("repair").code() == 0
+    assert leaks(run.results, CORE) == []
+    folder = run.run_folder()
+    assert json.loads((folder / "manifest.json").read_text())["status"] == "partial"
 
 
 @pytest.mark.full

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfkit.stats import effective_size, quantile, quantile_of_sorted
+from perfkit.stats import effective_size, pooled_effective_size, quantile, quantile_of_sorted
 
 Array = npt.NDArray[np.float64]
 
@@ -175,3 +175,37 @@ def test_the_effective_size_knows_infinities() -> None:
     values = np.concatenate([np.arange(100.0), np.full(100, math.inf)])
     # One block of finite, one of unfinished jobs: about the worst order there is.
     assert 1 <= effective_size(values, 0.25) < 50
+
+
+def test_independent_trials_are_together_worth_nearly_their_number() -> None:
+    random = np.random.default_rng(16)
+    worth = pooled_effective_size(list(random.exponential(1, (20, 2000))), 0.9)
+    # The largest of many noisy variances is a little too large: never optimistic.
+    assert 800 < worth <= 2000
+
+
+def test_trials_that_differ_as_a_whole_are_worth_little_more_than_one_value_each() -> None:
+    """What one trial alone can't know: all its values share a level."""
+    random = np.random.default_rng(17)
+    trials = random.normal(0, 1, (20, 1)) + random.normal(0, 0.01, (20, 2000))
+    assert pooled_effective_size(list(trials), 0.5) < 2
+    assert np.mean([effective_size(each, 0.5) for each in trials]) > 500
+
+
+def test_no_trials_are_worth_nothing_and_equal_values_their_number() -> None:
+    assert pooled_effective_size([], 0.5) == 0
+    assert pooled_effective_size([[]], 0.5) == 0
+    assert pooled_effective_size([np.ones(30), np.ones(50)], 0.5) == 40
+    with pytest.raises(ValueError):
+        pooled_effective_size([[math.nan]], 0.5)
+
+
+def test_what_values_are_worth_may_be_told_and_is_never_more_than_their_number() -> None:
+    values = np.random.default_rng(18).exponential(1, 1000)
+    told = quantile(values, 0.9, effective=200)
+    assert told.n_effective == 200
+    assert told.high - told.low > quantile(values, 0.9, effective=900).high - told.low
+    assert quantile(values, 0.9, effective=1e9).n_effective == 1000
+    assert not quantile(values, 0.9, effective=50).has_interval
+    with pytest.raises(ValueError, match="effective"):
+        quantile(values, 0.9, effective=math.nan)

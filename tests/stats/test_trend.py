@@ -72,3 +72,11 @@ def test_too_few_readings_have_no_interval() -> None:
 def test_readings_must_pair_up() -> None:
     with pytest.raises(ValueError, match="instants for"):
         backlog_trend([0, 1], [1])
+
+
+def test_a_day_of_readings_is_no_more_work_than_twenty_minutes() -> None:
+    at = np.arange(86_400.0)
+    random = np.random.default_rng(5)
+    found = [backlog_trend(at, 0.25 * at + random.normal(0, 50, len(at))) for _ in range(20)]
+    assert all(each.point == pytest.approx(0.25, rel=0.001) for each in found)
+    assert sum(each.low <= 0.25 <= each.high for each in found) >= 16

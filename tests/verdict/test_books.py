@@ -29,7 +29,7 @@ from tests.sealed import (
 KEYS = (
     "planned", "sent", "dropped", "late", "blocked", "accepted", "refused", "errored", "done",
     "done_unacked", "dead", "pending", "stranded", "lost", "unexplained", "phantom", "duplicated",
-    "redelivered", "ambiguous", "double_charges", "charges_stopped", "stalled_max",
+    "redelivered", "ambiguous", "double_charges", "charges_stopped", "stalled_max", "answered",
 )  # fmt: skip
 
 ROW = request(0)

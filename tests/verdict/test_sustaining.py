@@ -193,7 +193,10 @@ def test_efficiency_is_blank_where_the_load_was_the_limit(tmp_path: Path) -> Non
     )
     table = verdict.trials(run)
     assert table["state"].tolist() == ["saturated", "saturated", "carried", "carried"]
-    assert table["efficiency"].tolist() == pytest.approx([1, 1, math.nan, 1], abs=0.02, nan_ok=True)
+    # Three workers carried all there was; of the other preset there is nothing to compare with.
+    assert table["efficiency"].tolist() == pytest.approx(
+        [1, 1, math.nan, math.nan], abs=0.02, nan_ok=True
+    )
 
 
 def test_the_table_of_a_run_without_trials_has_the_column(tmp_path: Path) -> None:

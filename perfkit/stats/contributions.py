@@ -1,0 +1,168 @@
+"""Which stage a percentile is made of: parts that add up to it.
+
+What jobs near the percentile spent in each stage, on average. Parts add up, and so do their
+differences between percentiles, and between arms (statistics.md, 1.9). No cause is named: a stage
+may be long because another one was.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from perfkit.stats.estimate import Estimate
+from perfkit.stats.order import quantile_of_sorted
+from perfkit.stats.spread import student_interval
+
+__all__ = ["Contributions", "stage_contributions"]
+
+Array = npt.NDArray[np.float64]
+
+_WIDEST: Final = 0.05  # half the band: about the median a wider one is another figure
+_LEAST_IN_BAND: Final = 10
+_FAR: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contributions:
+    """Parts of a quantile of the latency, or of the way from a lower one to it."""
+
+    p: float
+    beyond: float | None
+    total: Estimate
+    """The quantile (less the lower one), mean over trials: the sum of ``stages``."""
+    stages: tuple[Estimate, ...]
+    per_trial: Array
+    """Shape (stages, trials); NaN of a trial without an answer."""
+    band_mean: float
+    """Mean latency near the quantile over the quantile, before the parts were scaled to add up."""
+    warnings: tuple[str, ...] = ()
+
+
+def stage_contributions(
+    stages: npt.ArrayLike,
+    p: float,
+    *,
+    beyond: float | None = None,
+    trial: npt.ArrayLike | None = None,
+    level: float = 0.95,
+) -> Contributions:
+    """What each stage contributes to quantile ``p`` of the latency, its sum over stages.
+
+    In each trial C_k = mean of S_k over the jobs whose rank is within h of p, with
+    h = min((1 - p) / 2, 0.05), times the quantile over the mean latency of these jobs, so that
+    the parts add up to the quantile and not about so. The estimate is the mean over trials with
+    Student's interval: a bootstrap over a handful of trials is too narrow.
+
+    Args:
+        stages: shape (stages, jobs), time of each job in each stage; +infinity anywhere is a job
+            that did not finish.
+        p: 0 < p < 1.
+        beyond: a lower quantile; then the parts of the way from it to ``p``.
+        trial: shape (jobs,), which trial a job is of; None: all of one.
+        level: confidence of the intervals.
+
+    Returns:
+        Without intervals (NaN, with a warning) of one trial. A trial is left out, with a warning,
+        where its quantile falls among unfinished jobs or fewer than 10 jobs are near it.
+
+    Raises:
+        ValueError: shapes do not fit; a time is NaN, -infinity or negative; p, beyond or level is
+            out of range.
+    """
+    times = np.asarray(stages, dtype=np.float64)
+    if times.ndim != 2 or not len(times):
+        raise ValueError(f"stages must be stages x jobs, not of shape {times.shape}")
+    if np.isnan(times).any() or (times < 0).any():
+        raise ValueError("a stage must be a time of 0 or more; +infinity where it did not end")
+    if not (0 < p < 1 and (beyond is None or 0 < beyond < p) and 0 < level < 1):
+        raise ValueError(
+            f"0 < beyond = {beyond} < p = {p} < 1 and 0 < level = {level} < 1 must hold"
+        )
+    groups = _groups(trial, times.shape[1])
+    parts = np.full((len(times), len(groups)), math.nan)
+    bands = np.full(len(groups), math.nan)
+    for place, jobs in enumerate(groups):
+        mine = times[:, jobs]
+        latency = mine.sum(axis=0)
+        # Order once for both quantiles.
+        order = np.argsort(latency, kind="stable")
+        found, bands[place] = _parts(mine, latency, order, p)
+        if beyond is not None:
+            found = found - _parts(mine, latency, order, beyond)[0]
+        parts[:, place] = found
+    known = ~np.isnan(parts).any(axis=0)
+    warnings = _remarks(known, bands)
+    kept = parts[:, known]
+    return Contributions(
+        p=p,
+        beyond=beyond,
+        total=_over_trials(kept.sum(axis=0), level),
+        stages=tuple(_over_trials(each, level) for each in kept),
+        per_trial=parts,
+        band_mean=float(bands[known].mean()) if known.any() else math.nan,
+        warnings=warnings,
+    )
+
+
+def _parts(
+    stages: Array, latency: Array, order: npt.NDArray[np.intp], p: float
+) -> tuple[Array, float]:
+    """Parts of one trial, shape (stages,), and mean latency of the band over the quantile."""
+    half = min((1 - p) / 2, p / 2, _WIDEST)
+    n = len(latency)
+    # Counted so that a band of very few jobs is still centred on the quantile.
+    jobs = order[math.floor((p - half) * n) : math.ceil((p + half) * n)]
+    nothing = np.full(len(stages), math.nan)
+    if len(jobs) < _LEAST_IN_BAND or not math.isfinite(latency[jobs[-1]]):
+        return nothing, math.nan
+    quantile = quantile_of_sorted(latency[order], p)
+    means: Array = stages[:, jobs].mean(axis=1)
+    whole = float(means.sum())
+    if whole == 0:
+        return np.zeros(len(stages)), 1.0
+    return means * (quantile / whole), whole / quantile if quantile else math.inf
+
+
+def _groups(trial: npt.ArrayLike | None, jobs: int) -> list[npt.NDArray[np.intp]]:
+    if trial is None:
+        return [np.arange(jobs)] if jobs else []
+    keys = np.asarray(trial)
+    if keys.shape != (jobs,):
+        raise ValueError(f"{keys.shape} trials for {jobs} jobs")
+    order = np.argsort(keys, kind="stable")
+    places = np.flatnonzero(np.diff(keys[order])) + 1
+    return list(np.split(order, places)) if jobs else []
+
+
+def _over_trials(values: Array, level: float) -> Estimate:
+    low, high = student_interval(values, level)
+    few = f"no interval: {len(values)} trials, 2 are needed"
+    return Estimate(
+        point=float(values.mean()) if len(values) else math.nan,
+        low=low,
+        high=high,
+        confidence=level,
+        n=len(values),
+        method="mean over trials, Student's t",
+        warnings=(few,) if len(values) < 2 else (),
+        n_effective=float(len(values)),
+    )
+
+
+def _remarks(known: npt.NDArray[np.bool_], bands: Array) -> tuple[str, ...]:
+    found = []
+    if not len(known):
+        found.append("no jobs")
+    elif not known.all():
+        found.append(
+            f"{int((~known).sum())} of {len(known)} trials left out: fewer than "
+            f"{_LEAST_IN_BAND} jobs near the quantile, or jobs there did not finish"
+        )
+    if known.any() and abs(float(bands[known].mean()) - 1) > _FAR:
+        found.append("jobs near the quantile differ from it by more than 10 %: parts are scaled")
+    return tuple(found)

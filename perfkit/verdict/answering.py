@@ -1,0 +1,62 @@
+"""What can be said of a run that recorded requests and no jobs, such as an import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from perfkit.store import StoredRun
+from perfkit.units import format_count, format_duration, format_percent, format_rate
+
+__all__ = ["lines_of_requests", "only_requests", "origin"]
+
+
+def only_requests(run: StoredRun) -> bool:
+    """Whether no trial recorded jobs, though there are trials."""
+    return bool(run.trials) and not any(run.facts(trial).jobs_recorded for trial in run.trials)
+
+
+def origin(run: StoredRun) -> str:
+    """What a reader must know of an import, in a few words; empty of a run of our own."""
+    found = dict.fromkeys(
+        omission.partition(":")[0]
+        for trial in run.trials
+        if (omission := run.facts(trial).omission) is not None
+    )
+    return "; ".join(found)
+
+
+def lines_of_requests(run: StoredRun, table: pd.DataFrame) -> tuple[str, ...]:
+    """What is known of the load, how fast it was answered, and what is not known.
+
+    Args:
+        run: one for which `only_requests` holds.
+        table: of `perfkit.verdict.trials`.
+    """
+    return (
+        "No jobs were recorded: what became of them, and whether the load was carried, is unknown.",
+        *_speeds(run, table),
+        *_omissions(run),
+    )
+
+
+def _speeds(run: StoredRun, table: pd.DataFrame) -> Iterator[str]:
+    for row in table.to_dict("records"):
+        imported = run.facts(int(row["trial"])).omission is not None
+        since = "the time of sending" if imported else "the intended time"
+        where = f"{row['title']}: " if len(table) > 1 else ""
+        p50, p95, p99 = (format_duration(row[name]) for name in ("p50_ns", "p95_ns", "p99_ns"))
+        rates = f"{format_count(row['n'])} requests, {format_rate(row['due_per_s'])}"
+        good = f"{format_rate(row['throughput_per_s'])} accepted"
+        yield (
+            f"{where}{rates}; {good}, {format_percent(row['errors_share'])} not; latency from "
+            f"{since} to the whole answer P50 {p50}, P95 {p95}, P99 {p99}, where what was not "
+            "accepted counts as ∞."
+        )
+
+
+def _omissions(run: StoredRun) -> Iterator[str]:
+    found = (run.facts(trial).omission for trial in run.trials)
+    for text in dict.fromkeys(each for each in found if each is not None):
+        yield f"{text[:1].upper()}{text[1:]}."
