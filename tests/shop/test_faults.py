@@ -52,7 +52,7 @@ def broken(tmp_path: Path, *faults: str) -> tuple[dict[str, Any], Run]:
 def test_workers_redis_and_the_way_between_them_break_and_no_job_is_unexplained(
     tmp_path: Path,
 ) -> None:
-    told, run = broken(
+    _, run = broken(
         tmp_path,
         "stop worker:worker-1 at 500ms for 500ms",
         "slow worker-redis at 1s for 500ms amount 20ms",
@@ -61,7 +61,6 @@ def test_workers_redis_and_the_way_between_them_break_and_no_job_is_unexplained(
         "cut worker-redis at 4s for 300ms",
         "terminate worker:worker-1 at 6s",
     )
-    assert told["accounting"]["redelivered"] > 0  # what worker-2 held
     assert run.accounting().balanced
     assert run.trial_facts(0)["stack"]["links"] == ["worker-redis"]
 
