@@ -13,7 +13,7 @@ tests/verdict/test_comparing.py has the table.
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from perfkit.stats import Comparison, Effect
 from perfkit.stats.pairing import LEAST_PAIRS
@@ -35,17 +35,7 @@ Outcome = Literal[
 Gate = Literal["pass", "regression", "inconclusive"]
 
 # What is said of a comparison as a whole is what comes first here.
-_ORDER: Final[tuple[Outcome, ...]] = (
-    "worse: unstable",
-    "worse",
-    "inconclusive",
-    "slightly worse",
-    "better: baseline unstable",
-    "better",
-    "slightly better",
-    "no detectable difference",
-    "equivalent",
-)
+_ORDER: Final[tuple[Outcome, ...]] = get_args(Outcome)
 _REGRESSIONS: Final = ("worse", "worse: unstable")
 
 

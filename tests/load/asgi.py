@@ -86,9 +86,9 @@ def _reply(
 
 
 @asynccontextmanager
-async def behind_uvicorn(http: Any) -> AsyncIterator[str]:
+async def behind_uvicorn(http: Any, served: Any = app) -> AsyncIterator[str]:
     """In the running loop, with one of its two protocols; yields the base URL."""
-    config = uvicorn.Config(app, lifespan="off", log_level="critical", ws="none", http=http)
+    config = uvicorn.Config(served, lifespan="off", log_level="critical", ws="none", http=http)
     server = uvicorn.Server(config)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -113,7 +113,9 @@ import asyncio
 
 async def user(client, ctx):
     await client.get("/items/4711")
-    await asyncio.sleep(0.02)
+    came = asyncio.Event()  # something of their own, which takes its time
+    asyncio.get_running_loop().call_later(0.02, came.set)
+    await came.wait()
     paid = await client.post("/jobs/payments", json={"key": ctx.key}, extensions={"name": "pay"})
     ctx.check("accepted", paid.status_code == 202)
     ctx.metric("size", ctx.random.random(), "kg")
@@ -199,15 +201,14 @@ def test_iterations_above_the_cap_are_dropped_and_counted(run: Run, tmp_path: Pa
 import asyncio
 
 async def user(client, ctx):
-    await asyncio.sleep(0.4)
-    await client.get("/")
+    await asyncio.Event().wait()  # until the load is over
 """
 
     async def main() -> None:
 
         async with playing(serving(accepts)) as port:
             played = await play(
-                tmp_path, code, port, model="open", max_in_flight=3,
+                tmp_path, code, port, model="open", max_in_flight=3, grace_ns=0,
                 segments=(Segment(S // 5, 50.0, 50.0),),
             )  # fmt: skip
         dropped = [row for row in played.rows if row["sent_ns"] is None]
@@ -337,7 +338,7 @@ import asyncio
 async def user(client, ctx):
     while ctx.requests < 1:
         try:
-            await asyncio.sleep(0.05)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             pass
     await client.get("/")
@@ -361,6 +362,7 @@ async def user(client, ctx):
             frame = getattr(getattr(coroutine, "cr_await", None), "cr_frame", None)
             if frame is not None and "ctx" in frame.f_locals:
                 frame.f_locals["ctx"].requests = 1
+                task.cancel()
 
     run(main())
 
@@ -375,7 +377,6 @@ def test_the_watchdog_names_the_line_that_keeps_the_loop(tmp_path: Path) -> None
         namespace: dict[str, Any] = {}
         path = tmp_path / "keeping.py"
         exec(compile(path.read_text(), str(path), "exec"), namespace)
-        await asyncio.sleep(0)
         namespace["keep"](noted)
         watchdog.close()
 

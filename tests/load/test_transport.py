@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from perfkit.load.transport import BodyTooLarge, HttpTransport, Timings
 from tests.conftest import free_port
+from tests.load.asgi import behind_uvicorn
 from tests.load.conftest import Run
 from tests.load.servers import ACCEPTED, Script, playing, read_request, says, stays, until
 
@@ -53,26 +51,10 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": answer[half:]})
 
 
-@asynccontextmanager
-async def uvicorn_serving() -> AsyncIterator[str]:
-    """The echo in the running loop, behind uvicorn's own protocol; yields the base URL."""
-    config = uvicorn.Config(app, lifespan="off", log_level="critical", ws="none")
-    server = uvicorn.Server(config)
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    config.load()
-    server.lifespan = config.lifespan_class(config)
-    await server.startup(sockets=[listener])
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        await server.shutdown(sockets=[listener])
-
-
 def test_requests_reach_uvicorn_as_httpx_made_them(run: Run) -> None:
     async def check() -> None:
         async with (
-            uvicorn_serving() as url,
+            behind_uvicorn("auto", app) as url,
             httpx.AsyncClient(transport=HttpTransport(), base_url=url) as client,
         ):
             got = await client.get("/echo", params={"q": "ä b"}, headers={"X-One": "1"})
@@ -99,7 +81,7 @@ def test_a_streamed_request_body_arrives_whole(run: Run) -> None:
 
     async def check() -> None:
         async with (
-            uvicorn_serving() as url,
+            behind_uvicorn("auto", app) as url,
             httpx.AsyncClient(transport=HttpTransport(), base_url=url) as client,
         ):
             assert (await client.post("/echo", content=pieces())).json()["body"] == "onetwo"
@@ -111,7 +93,7 @@ def test_a_streamed_request_body_arrives_whole(run: Run) -> None:
 def test_redirects_cookies_and_streams_are_httpx_own(run: Run) -> None:
     async def check() -> None:
         async with (
-            uvicorn_serving() as url,
+            behind_uvicorn("auto", app) as url,
             httpx.AsyncClient(
                 transport=HttpTransport(), base_url=url, follow_redirects=True
             ) as client,
@@ -128,7 +110,7 @@ def test_redirects_cookies_and_streams_are_httpx_own(run: Run) -> None:
 def test_many_requests_share_few_connections(run: Run) -> None:
     async def check() -> None:
         async with (
-            uvicorn_serving() as url,
+            behind_uvicorn("auto", app) as url,
             httpx.AsyncClient(transport=HttpTransport(connections=4), base_url=url) as client,
         ):
             got = await asyncio.gather(*[client.get(f"/{n}") for n in range(100)])
