@@ -22,13 +22,15 @@ from perfkit.scenario import PoolSettings
 from tests.launcher.small_stack import MakeSpec, stack_settings
 from tests.waiting import wait_until
 
+# Blocked before it says so, and waited for: a handler would miss one that comes before a pause.
 DUTIFUL = (
     "import signal, sys\n"
-    "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+    "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
     "print('up', flush=True)\n"
-    "while True: signal.pause()"
+    "signal.sigwait({signal.SIGTERM})\n"
+    "sys.exit(0)"
 )
-DEAF = DUTIFUL.replace("lambda *_: sys.exit(0)", "signal.SIG_IGN")
+DEAF = DUTIFUL.replace("signal.sigwait({signal.SIGTERM})", "while True: signal.pause()")
 CLUMSY = DUTIFUL.replace("sys.exit(0)", "sys.exit(1)")
 
 
