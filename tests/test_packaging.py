@@ -15,7 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = (ROOT / "requirements.lock").read_text()
 # conda-forge names a few packages otherwise.
-CONDA = {"duckdb": "python-duckdb", "redis": "redis-py"}
+CONDA = {
+    "duckdb": "python-duckdb",
+    "prometheus-client": "prometheus_client",
+    "redis": "redis-py",
+}
 NINE = {
     "jupyterlab", "pandas", "matplotlib", "plotly", "redis", "dramatiq", "httpx", "papermill",
     "nbval",
