@@ -36,7 +36,7 @@ report: $(READY) ## Measure the first scenario on 1, 2 and 4 workers; leave one 
 # too (tests/soundness.py).
 # The ci profile draws the same examples each time; test-full explores new ones.
 test: $(READY) lint ## Lint, types, tests, notebooks
-	@$(BIN)/python -m pytest -m "not full" -q --hypothesis-profile=ci -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -m "not full" -q --hypothesis-profile=ci -n 3 --dist loadfile --no-loadscope-reorder
 	@$(MAKE) --no-print-directory nbval
 
 .PHONY: nbval

@@ -23,6 +23,36 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONGEST_FIRST = (
+    "guide",
+    "shop",
+    "runner",
+    "safety",
+    "load",
+    "api",
+    "notebooks",
+    "reporting",
+    "launcher",
+    "monitor",
+    "cli",
+    "recorder",
+    "workers",
+)
+"""Folders whose tests wait for processes. Side by side a file is one piece of work: a long one that
+is begun last is waited for by all."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files of long tests first; within a folder the order stays."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
+        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=rank)
+
+
 @dataclass(frozen=True, slots=True)
 class PrivateRedis:
     """Where it answers, password included, and which process it is."""

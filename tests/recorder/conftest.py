@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +21,9 @@ from perfkit.recorder.events import Kind
 ROOT = Path(__file__).resolve().parents[2]
 
 SHOP = """
+import contextlib
 import os
+import signal
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 
@@ -51,7 +55,7 @@ Child = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def child(clean_redis: str) -> Iterator[Child]:
-    """Start ``python -m MODULE ARG...`` with REDIS_URL set; killed at the end if still alive."""
+    """Start ``python -m MODULE ARG...`` with REDIS_URL set; killed at the end with its own."""
     started: list[subprocess.Popen[str]] = []
 
     def start(
@@ -64,15 +68,18 @@ def child(clean_redis: str) -> Iterator[Child]:
             stderr=subprocess.PIPE,
             text=True,
             pass_fds=fds,
+            start_new_session=True,
         )
         started.append(process)
         return process
 
     yield start
     for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        # Its children too: a process of Dramatiq's whose parent was killed while it started waits
+        # for ever, with our pipe in its hands.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
 
 
 @pytest.fixture

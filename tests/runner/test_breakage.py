@@ -61,6 +61,7 @@ def done(facts: Mapping[str, Any], index: int = 0) -> dict[str, Any]:
     return fault
 
 
+@pytest.mark.full
 def test_faults_happen_when_and_to_whom_they_should_and_what_could_not_is_said(
     tmp_path: Path,
 ) -> None:

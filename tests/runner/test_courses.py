@@ -126,6 +126,7 @@ def test_users_follow_the_phases(tmp_path: Path) -> None:
     assert steady["spike"] > 3 * steady["after"] > 0  # of each phase the last piece is kept
 
 
+@pytest.mark.full
 def test_a_threshold_that_aborts_ends_its_trial_and_the_sweep_goes_on(tmp_path: Path) -> None:
     found = run(
         tmp_path,

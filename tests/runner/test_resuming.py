@@ -223,6 +223,7 @@ def test_a_resume_that_is_interrupted_can_be_resumed(measuring: Start) -> None:
     assert "is complete" in refused.said()
 
 
+@pytest.mark.full
 def test_a_run_with_a_trial_that_failed_measures_that_one_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

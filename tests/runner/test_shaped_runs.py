@@ -62,6 +62,7 @@ def test_a_run_in_shapes_sends_the_schedule_that_it_keeps_whatever_proxy_the_she
     assert phases["offered_per_s"].tolist() == pytest.approx([50, 21])
 
 
+@pytest.mark.full
 def test_a_trace_is_replayed_at_its_speed_and_kept_with_the_run(tmp_path: Path) -> None:
     times = [number * 0.04 + (number % 7) * 0.001 for number in range(100)]
     (tmp_path / "times.csv").write_text("at\n" + "\n".join(f"{each:.6f}" for each in times))

@@ -33,6 +33,7 @@ def balanced(found: Run) -> dict[str, Any]:
     return counts
 
 
+@pytest.mark.full
 def test_on_somebodys_redis_nothing_of_it_is_stopped_or_flushed(
     tmp_path: Path, clean_redis: str
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_redis_that_holds_jobs_is_refused_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.full
 def test_dead_letters_of_earlier_days_are_not_this_runs(tmp_path: Path, clean_redis: str) -> None:
     with redis.Redis.from_url(clean_redis) as client:
         client.zadd("dramatiq:payments.XQ", {"old": time.time() * 1000})
@@ -135,6 +137,7 @@ def pools_toml() -> str:
     return head + pools + tail
 
 
+@pytest.mark.full
 def test_without_persistence_is_a_profile(tmp_path: Path) -> None:
     found = run(tmp_path, redis__profile="no-persistence")
     balanced(found)

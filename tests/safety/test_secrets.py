@@ -128,6 +128,7 @@ def test_planted_secrets_are_nowhere(measuring: Start, temporary: Path, tmp_path
     assert "***" in json.dumps(shown)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("keeper_too", [False, True], ids=["perfkit", "perfkit-and-its-keeper"])
 def test_of_a_run_that_was_killed_no_log_of_the_application_is_left(
     measuring: Start, temporary: Path, tmp_path: Path, keeper_too: bool

@@ -49,6 +49,7 @@ def broken(tmp_path: Path, *faults: str) -> tuple[dict[str, Any], Run]:
     return told, found
 
 
+@pytest.mark.full
 def test_workers_redis_and_the_way_between_them_break_and_no_job_is_unexplained(
     tmp_path: Path,
 ) -> None:

@@ -131,6 +131,7 @@ def test_values_of_its_environment_are_in_no_file_of_a_run(tmp_path: Path) -> No
     assert b"Our motto: ***" in log
 
 
+@pytest.mark.full
 def test_with_a_worker_killed_no_job_is_unexplained(tmp_path: Path) -> None:
     quick = ("--set", "stack.heartbeat_timeout=2s", "--set", "stack.maintenance_chance=100000")
     process = perfkit(tmp_path, "--duration", "6s", *quick)
