@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from perfkit.api.matrix import VERSION
+
 FAULT, CONFIGURATION = "kill worker at 4s", "base"
 
 
@@ -66,9 +68,17 @@ def trial(**changed: Any) -> dict[str, Any]:
 def document(cells: list[dict[str, Any]], trials: list[dict[str, Any]]) -> dict[str, Any]:
     """The whole summary."""
     return {
-        "reliability": 1,
+        "reliability": VERSION,
         "recorded": {"from": "2026-11-24", "to": "2026-11-24", "hosts": {"15d6": {"cpus": 2}}},
         "configurations": {CONFIGURATION: "two workers", "restarting": "dead ones come back"},
         "cells": cells,
-        "trials": trials,
+        **in_columns(trials),
+    }
+
+
+def in_columns(trials: list[dict[str, Any]]) -> dict[str, Any]:
+    """Trials as a summary holds them: the names once, then the values."""
+    return {
+        "columns": list(trials[0]) if trials else [],
+        "trials": [list(row.values()) for row in trials],
     }

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["COUNTS", "FILE", "VERSION", "Reliability", "observed", "reliability"]
 
 FILE: Final = "summary.json"
-VERSION: Final = 1
+VERSION: Final = 2
+"""2: the trials are lists of values in the order of ``columns``, a third of the bytes."""
 
 COUNTS: Final = ("lost", "duplicated", "redelivered", "stuck")
 """What a cell is judged by; ``stuck`` jobs are pending or stranded when the trial is over."""
@@ -174,10 +175,25 @@ def _read(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise NotARun(f"{path} can't be read as a reliability summary: {error}", mend) from None
-    wrong = next(_wrong(document), None)
+    named = _named(document)
+    wrong = next(_wrong(named), None)
     if wrong:
         raise NotARun(f"{path} is no reliability summary: {wrong}", mend)
-    return dict(document)
+    return dict(named)
+
+
+def _named(document: Any) -> Any:
+    """The document with trials whose values have names; another shape is left to the checks."""
+    if not isinstance(document, dict) or not isinstance(document.get("trials"), list):
+        return document
+    columns = document.get("columns")
+    if not isinstance(columns, list):
+        return document
+    trials = [
+        dict(zip(columns, row, strict=False)) if isinstance(row, list) else row
+        for row in document["trials"]
+    ]
+    return {**document, "trials": trials}
 
 
 def _wrong(document: Any) -> Iterator[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from perfkit.api import Reliability, reliability
 from perfkit.errors import NotARun
-from tests.reliability import cell, document, trial
+from tests.reliability import cell, document, in_columns, trial
 
 Written = Callable[..., Path]
 
@@ -102,13 +102,14 @@ def test_a_cell_without_trials_is_there_and_says_so(written: Written) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"reliability": 2}, "version 2, this perfkit reads 1"),
+        ({"reliability": 1}, "version 1, this perfkit reads 2"),
         ({"trials": None}, "it has no trials"),
         ({"cells": [{"fault": "kill worker at 4s"}]}, "cell 0 is not whole"),
         ({"cells": [cell(lost="often")]}, "lost is one of none, possible, some"),
-        ({"trials": [trial(fault="another at 1s")]}, "trial 0 belongs to no cell"),
-        ({"trials": [{"turn": 1}]}, "trial 0 lacks"),
-        ({"trials": [trial(recovered_s="soon")]}, "'soon' is not a number"),
+        (in_columns([trial(fault="another at 1s")]), "trial 0 belongs to no cell"),
+        (in_columns([{"turn": 1}]), "trial 0 lacks"),
+        ({"trials": [[1]]}, "trial 0 lacks"),
+        (in_columns([trial(recovered_s="soon")]), "'soon' is not a number"),
     ],
 )
 def test_a_file_that_is_no_summary_is_refused_with_the_reason(

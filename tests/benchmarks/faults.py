@@ -331,7 +331,8 @@ def summarise(measured: Mapping[str, str], path: Path | None = None) -> str:
         "recorded": {"from": days[0], "to": days[-1], "hosts": hosts},
         "configurations": {name: words for name, (words, _) in CONFIGURATIONS.items()},
         "cells": [_told(cell) for cell in CELLS],
-        "trials": trials,
+        "columns": list(trials[0]),
+        "trials": [[_rounded(value) for value in row.values()] for row in trials],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_lines(document), encoding="utf-8")
@@ -368,6 +369,11 @@ def _host(run: Run) -> dict[str, Any]:
         "redis": f"{redis['server']} {redis['version']}",
         "perfkit": run.manifest["perfkit_version"],
     }
+
+
+def _rounded(value: Any) -> Any:
+    """Nine digits of a number that was divided; the clock gives no more."""
+    return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
 def _told(cell: Cell) -> dict[str, Any]:
