@@ -6,8 +6,9 @@ is left out. Names are written to a file of their own before the first record th
     journey.names     one JSON string a line
     journey.records   at (int64 ns) | metric, subject (int32, lines of the names) | value (float64)
 
-They end as rows of `samples`. Metrics of user code begin with ``own.``, those about it with
-``journey.``; telemetry has neither, so that no name collides.
+Of several processes `unite` makes one pair of files. They end as rows of `samples`. Metrics of user
+code begin with ``own.``, those about it with ``journey.``; telemetry has neither, so that no name
+collides.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from perfkit.errors import ResultsNotWritable
@@ -41,6 +43,7 @@ __all__ = [
     "NameBook",
     "happenings_table",
     "read_names",
+    "unite",
 ]
 
 NAMES: Final = "journey.names"
@@ -58,6 +61,7 @@ OWN: Final = "own."  # + name; subject: the unit
 
 _MOST_NAMES: Final = 5_000
 _RECORD: Final = struct.Struct("<qiid")
+_Rows = npt.NDArray[np.void]
 _COLUMNS: Final = np.dtype([("at", "<i8"), ("metric", "<i4"), ("subject", "<i4"), ("value", "<f8")])
 
 
@@ -141,20 +145,8 @@ def read_names(path: Path) -> list[str]:
 
 
 def happenings_table(folder: Path, trial: int) -> pa.Table:
-    """Everything that was written below a folder, as rows of `SAMPLES`."""
-    tables = [_table(path.parent, trial) for path in sorted(folder.rglob(RECORDS))]
-    return pa.concat_tables([SAMPLES.empty_table(), *tables], promote_options="none")
-
-
-def _table(folder: Path, trial: int) -> pa.Table:
-    known = read_names(folder / NAMES)
-    data = (folder / RECORDS).read_bytes()
-    rows = np.frombuffer(data[: len(data) // _COLUMNS.itemsize * _COLUMNS.itemsize], _COLUMNS)
-    if place := _stopped_at(folder):
-        last_ns = int(rows["at"].max()) if len(rows) else 0
-        known += [BLOCKED, place]
-        ended = [(last_ns, len(known) - 2, len(known) - 1, math.inf)]
-        rows = np.concatenate([rows, np.array(ended, _COLUMNS)])
+    """Everything that was written in a folder, as rows of `SAMPLES`."""
+    rows, known = _read(folder)
     names = pa.array(known, pa.string())
     columns = [
         pa.array(np.full(len(rows), trial), pa.int32()),
@@ -164,6 +156,47 @@ def _table(folder: Path, trial: int) -> pa.Table:
         pa.array(rows["value"].copy()),
     ]
     return pa.table(columns, schema=SAMPLES).unify_dictionaries()
+
+
+def unite(folder: Path, parts: Sequence[Path]) -> None:
+    """Make the files of one process in ``folder`` from those of several; theirs stay.
+
+    In the order of their instants. Each file is there whole or not at all, names before records;
+    done again, it does the same.
+    """
+    numbers: dict[str, int] = {}
+    found = [np.empty(0, _COLUMNS)]
+    for part in parts:
+        rows, known = _read(part)
+        own = np.array([numbers.setdefault(name, len(numbers)) for name in known], np.int32)
+        moved = rows.copy()
+        if len(rows):
+            moved["metric"], moved["subject"] = own[rows["metric"]], own[rows["subject"]]
+        found.append(moved)
+    together = np.concatenate(found)
+    together = together[np.argsort(together["at"], kind="stable")]
+    names = "".join(f"{json.dumps(name)}\n" for name in numbers)
+    for path, data in ((folder / NAMES, names.encode()), (folder / RECORDS, together.tobytes())):
+        partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            partial.write_bytes(data)
+            partial.rename(path)
+        except OSError as error:
+            raise _not_writable(path, error) from None
+
+
+def _read(folder: Path) -> tuple[_Rows, list[str]]:
+    """Whole records, and the names that they count by; both empty where there are none."""
+    known = read_names(folder / NAMES)
+    path = folder / RECORDS
+    data = path.read_bytes() if path.is_file() else b""
+    rows = np.frombuffer(data[: len(data) // _COLUMNS.itemsize * _COLUMNS.itemsize], _COLUMNS)
+    if place := _stopped_at(folder):
+        last_ns = int(rows["at"].max()) if len(rows) else 0
+        known += [BLOCKED, place]
+        ended = [(last_ns, len(known) - 2, len(known) - 1, math.inf)]
+        rows = np.concatenate([rows, np.array(ended, _COLUMNS)])
+    return rows, known
 
 
 def _stopped_at(folder: Path) -> str:

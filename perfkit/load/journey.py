@@ -23,15 +23,13 @@ from typing import Final
 from perfkit.errors import ResultsNotWritable
 from perfkit.load.client import Client
 from perfkit.load.context import Context
-from perfkit.load.demand import Demand, Due, demand_of
+from perfkit.load.demand import Due
 from perfkit.load.exchange import NEVER_NS
-from perfkit.load.generator import Progress
+from perfkit.load.frame import BREATH_NS, INTERRUPT_NS, Frame, Progress, first_of
 from perfkit.load.happenings import BLOCKED, ITERATION, Happenings
 from perfkit.load.ledger import Ledger
-from perfkit.load.pacer import Pacer
 from perfkit.load.spec import JourneySpec, LoadSpec
 from perfkit.load.template import fixed_headers, secrets_of, template_user
-from perfkit.load.usage import Cost, Usage
 from perfkit.load.usercode import UserFunction, load_user, place_of
 from perfkit.load.watchdog import Watchdog
 from perfkit.load.wire import Wire
@@ -39,11 +37,6 @@ from perfkit.load.wire import Wire
 __all__ = ["JourneyGenerator", "prepare_journey"]
 
 _SECOND: Final = 1_000_000_000
-_SLICE: Final = 32
-_INTERRUPT_NS: Final = 2_000_000_000
-_BREATH_NS: Final = 100_000_000
-"""An iteration that raised, or asked for nothing, is followed by the next one so much later: else a
-user without think time would spin."""
 _DONE: Final = "done"
 _ABANDONED: Final = "abandoned"
 
@@ -60,8 +53,10 @@ def prepare_journey(spec: JourneySpec) -> UserFunction:
     return load_user(spec.user, Path(spec.folder) if spec.folder else None)
 
 
-class JourneyGenerator:
-    """One load by user code, in the running loop; used as `perfkit.load.generator.Generator`.
+class JourneyGenerator(Frame):
+    """One load by user code.
+
+    An iteration that raised, or asked for nothing, is followed by the next one `BREATH_NS` later.
 
     Raises:
         UsageError: the user code can't be imported, or a variable of the environment is missing.
@@ -70,24 +65,19 @@ class JourneyGenerator:
     def __init__(self, spec: LoadSpec, ledger: Ledger) -> None:
         journey = spec.journey
         assert journey is not None
-        self._spec = spec
-        self._ledger = ledger
-        self._loop = asyncio.get_running_loop()
         self._user = prepare_journey(journey)
+        super().__init__(spec, ledger)
         self._headers = fixed_headers(journey)
         secrets = secrets_of(journey)
         self._wire = Wire(spec, ledger, secrets)
         self._happenings = Happenings(Path(spec.output), secrets)
         self._watchdog = Watchdog(Path(spec.output), self._note_blocked)
         self._not_begun = journey.name if not journey.user else f"{journey.name}: not begun"
-        self._demand: Demand = demand_of(spec)
-        self._pacer = Pacer(self._send_due)
-        self._slice_follows = False
         self._clients: dict[int, Client] = {}  # of users who are not in an iteration
         self._arrivals = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopped = asyncio.Event()
-        self.interrupted = False
+        self._is_closing = False  # the load is over: only endings are awaited
+        self._quiet = asyncio.Event()  # no iteration is under way, and none comes due any more
 
     @property
     def is_stuck(self) -> bool:
@@ -98,76 +88,31 @@ class JourneyGenerator:
         """Nothing is opened ahead: user code alone knows whom it will ask."""
         return 0
 
-    async def run(self) -> Cost:
-        """Carry the load out; returns when every row has its end."""
-        self._watchdog.start()
-        try:
-            self._pacer.arm(self._demand.next_ns)
-            await self._sleep_until(self._spec.start_ns)
-            begin = Usage.now()
-            await self._sleep_until(self._spec.end_ns)
-            cost = begin.until(Usage.now())
-            await self._endings()
-            return cost
-        finally:
-            self._demand.stop()
-            self._pacer.close()
-            await self._wire.close()
-            self._watchdog.close()
-            self._happenings.close()
-
-    def stop(self) -> None:
-        """Begin nothing more, and wait a short while for what is under way."""
-        if not self.interrupted:
-            self.interrupted = True
-            self._stopped.set()
-            self._pacer.arm(NEVER_NS)
-            try:
-                self._forgo(monotonic_ns())
-            finally:
-                self._demand.stop()
-
     def progress(self) -> Progress:
         """A reading for the live view; it starts the next reading of ``lag_ms``."""
         wire = self._wire
         lag_ns, wire.lag_max_ns = wire.lag_max_ns, 0
-        planned = self._ledger.rows
-        return Progress(
-            elapsed_s=round((monotonic_ns() - self._spec.start_ns) / _SECOND, 3),
-            planned=planned,
-            sent=planned - wire.unsent,
+        return self._told(
+            unsent=wire.unsent,
             in_flight=wire.in_flight,
             done=wire.done,
-            dropped=wire.unsent,
             errors=wire.errors,
-            lag_ms=round(lag_ns / 1e6, 3),
+            lag_ns=lag_ns,
         )
 
     def note_stray(self, error: BaseException) -> None:
         """A task that user code began raised, and nobody looked: that is user code's failure."""
         self._happenings.add(monotonic_ns(), ITERATION, f"in a task: {_named(error)}", 0.0)
 
-    def _send_due(self) -> None:
-        """Begin all that is due, in slices, so that replies are not left lying meanwhile."""
-        self._slice_follows = False
-        demand = self._demand
-        for _ in range(_SLICE):
-            if demand.next_ns > monotonic_ns():
-                self._pacer.arm(demand.next_ns)
-                return
-            self._begin_next()
-        self._slice_follows = True
-        self._loop.call_soon(self._send_due)
-
-    def _begin_next(self) -> None:
+    def _take_up(self) -> None:
         due, context = self._take()
         if len(self._tasks) >= self._spec.max_in_flight:
             self._wire.drop(context, self._not_begun)
-            self._demand.ended(due.user, due.iteration, monotonic_ns() + _BREATH_NS)
+            self._demand.ended(due.user, due.iteration, monotonic_ns() + BREATH_NS)
             return
         task = self._loop.create_task(self._iterate(context))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._finished)
 
     def _take(self) -> tuple[Due, Context]:
         due = self._demand.take()
@@ -204,13 +149,9 @@ class JourneyGenerator:
         client.context = None
         if due.user >= 0:
             self._clients[due.user] = client
-        breath_ns = 0 if outcome == _DONE and context.requests else _BREATH_NS
+        breath_ns = 0 if outcome == _DONE and context.requests else BREATH_NS
         self._demand.ended(due.user, due.iteration, ended_ns + breath_ns)
-        if self._demand.next_ns < self._pacer.armed_ns and not self._slice_follows:
-            if self._demand.next_ns <= ended_ns:
-                self._send_due()
-            else:
-                self._pacer.arm(self._demand.next_ns)
+        self._look(ended_ns)
 
     def _client(self) -> Client:
         return Client(
@@ -220,36 +161,41 @@ class JourneyGenerator:
             timeout_s=self._spec.timeout_ns / _SECOND,
         )
 
-    async def _sleep_until(self, instant_ns: int) -> None:
-        while (left_ns := instant_ns - monotonic_ns()) > 0 and not self.interrupted:
-            await _first_of(left_ns, self._loop.create_task(_set(self._stopped)))
+    def _begin(self) -> None:
+        self._watchdog.start()
+
+    async def _release(self) -> None:
+        await self._wire.close()
+        self._watchdog.close()
+        self._happenings.close()
 
     async def _endings(self) -> None:
         """Wait for the iterations that are under way, but not for ever."""
-        if not self.interrupted:
-            await _first_of(self._spec.grace_ns, self._loop.create_task(self._quiet()),
-                            self._loop.create_task(_set(self._stopped)))  # fmt: skip
+        self._is_closing = True
+        self._note_quiet()
+        await first_of(self._spec.grace_ns, self._quiet, self._stopped)
         if self.interrupted:
-            await _first_of(_INTERRUPT_NS, self._loop.create_task(self._quiet()))
+            await first_of(INTERRUPT_NS, self._quiet)
         self._forgo(NEVER_NS - 1)
         self._demand.stop()
         self._wire.is_over = True
         for task in list(self._tasks):
             task.cancel()
-        await _first_of(_INTERRUPT_NS, self._loop.create_task(self._quiet()))
+        self._note_quiet()
+        await first_of(INTERRUPT_NS, self._quiet)
 
-    async def _quiet(self) -> None:
-        """Until no iteration is under way, and none comes due any more."""
-        while self._tasks or self._demand.next_ns <= self._spec.end_ns:
-            if self._tasks:
-                await asyncio.wait(set(self._tasks))
-            await asyncio.sleep(0.005)
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._is_closing:
+            self._note_quiet()
 
-    def _forgo(self, until_ns: int) -> None:
-        """Leave a row for what came due and will not be begun any more."""
-        while self._demand.next_ns <= until_ns:
-            _, context = self._take()
-            self._wire.drop(context, self._not_begun)
+    def _note_quiet(self) -> None:
+        if not self._tasks and self._demand.next_ns == NEVER_NS:
+            self._quiet.set()
+
+    def _leave(self) -> None:
+        _, context = self._take()
+        self._wire.drop(context, self._not_begun)
 
     def _note_blocked(self, place: str, seconds: float) -> None:
         self._happenings.add(monotonic_ns(), BLOCKED, place, seconds)
@@ -259,18 +205,3 @@ def _named(error: BaseException) -> str:
     """Its type, and the line of user code; never its words, which may hold a secret."""
     place = place_of(error.__traceback__)
     return f"{type(error).__name__}{f' at {place}' if place else ''}"
-
-
-async def _set(event: asyncio.Event) -> None:
-    await event.wait()
-
-
-async def _first_of(timeout_ns: int, *waits: asyncio.Task[None]) -> None:
-    """Until one of them is done, or the time is over; the others are cancelled."""
-    try:
-        await asyncio.wait(
-            waits, timeout=max(timeout_ns, 0) / _SECOND, return_when=asyncio.FIRST_COMPLETED
-        )
-    finally:
-        for wait in waits:
-            wait.cancel()

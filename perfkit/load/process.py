@@ -5,7 +5,7 @@
 
 On stdout, one JSON object a line: ``{"loaded": true}`` once all modules are there,
 ``{"ready": true, "connections": n}`` before the start of load, then every half second the counts
-(`generator.Progress`), at last ``{"finished": true, "interrupted": ...}``. Whoever does not read
+(`frame.Progress`), at last ``{"finished": true, "interrupted": ...}``. Whoever does not read
 them loses lines, and never holds up the load.
 
 With ``await_go`` the start of load is not the spec's: it is read from the lifeline after "loaded",
@@ -33,6 +33,7 @@ from typing import Any, Final
 
 from perfkit.errors import PerfkitError, UsageError
 from perfkit.load.blotted import Blotted
+from perfkit.load.frame import Frame
 from perfkit.load.generator import Generator
 from perfkit.load.journey import JourneyGenerator, prepare_journey
 from perfkit.load.ledger import Ledger
@@ -107,7 +108,7 @@ async def _measure(
 ) -> None:
     loop = asyncio.get_running_loop()
     journey = JourneyGenerator(spec, ledger) if spec.journey is not None else None
-    generator = journey or Generator(spec, ledger)
+    generator: Frame = journey or Generator(spec, ledger)
     broken: list[BaseException] = []
 
     def note_broken(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -157,9 +158,7 @@ async def _measure(
         raise PerfkitError(f"the generator broke: {broken[0]!r}", "report it") from broken[0]
 
 
-async def _prepared(
-    generator: Generator | JourneyGenerator, spec: LoadSpec, stopped: asyncio.Event
-) -> int:
+async def _prepared(generator: Frame, spec: LoadSpec, stopped: asyncio.Event) -> int:
     """Connections that are open; neither the start of load nor a stop waits for them."""
     opening = asyncio.ensure_future(generator.prepare())
     ended = asyncio.ensure_future(stopped.wait())
@@ -172,9 +171,7 @@ async def _prepared(
     return 0
 
 
-async def _tick(
-    generator: Generator | JourneyGenerator, spec: LoadSpec, say: Callable[[dict[str, Any]], None]
-) -> None:
+async def _tick(generator: Frame, spec: LoadSpec, say: Callable[[dict[str, Any]], None]) -> None:
     await asyncio.sleep(max((spec.start_ns - monotonic_ns()) / 1e9, 0))
     while True:
         await asyncio.sleep(_TICK_S)

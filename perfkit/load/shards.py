@@ -4,7 +4,8 @@
                          shard 2 of 3            1, 4, 7, ...          shard-2
                          shard 3 of 3            2, 5, 8, ...          shard-3
                                                  |
-    requests.arrow, generator.json <--merge------+   as one process would have left them
+    requests.arrow, generator.json <--merge------+   as one process would have left them, and
+    journey.names, journey.records                   what user code did besides
 
 Connections and the in-flight cap are divided too, so that their sum is as asked; users go as the
 requests do. A shard that did not live to the end of the load leaves no rows for what came due after
@@ -29,6 +30,7 @@ import pyarrow.compute as pc
 from perfkit.errors import PerfkitError
 from perfkit.load.demand import demand_of
 from perfkit.load.exchange import NEVER_NS, ErrorKind
+from perfkit.load.happenings import unite
 from perfkit.load.jobs import JobRequests
 from perfkit.load.ledger import ERROR_KINDS, WORDS
 from perfkit.load.rows import (
@@ -100,7 +102,7 @@ class _Shard:
 
 
 def merge(folder: Path) -> bool:
-    """Make ``requests.arrow`` and ``generator.json`` of the shards' files, and remove those.
+    """Make the files of one generator from those of the shards, and remove theirs.
 
     Rows are in order of their intended instants. Where ``seq`` is no position in the plan, it
     counts in that order, as one process does. ``generator.json`` has the sums, percentiles over
@@ -118,6 +120,8 @@ def merge(folder: Path) -> bool:
     specs = [read_spec(path / SPEC) for path in folders if (path / SPEC).is_file()]
     whole = len(specs) == max((spec.shards for spec in specs), default=-1)
     if whole:
+        if any(spec.journey is not None for spec in specs):
+            unite(folder, folders)
         _merge(folder, [_read(path, spec) for path, spec in zip(folders, specs, strict=True)])
     elif not (folder / SUMMARY).is_file():
         raise PerfkitError(

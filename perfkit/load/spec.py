@@ -36,7 +36,7 @@ class JourneySpec:
     """User code, or a template of one request, instead of the built-in requests.
 
     A header's value is text, ``{"env": NAME}`` (from the environment: a secret is in no file), or
-    drawn, as all of a template may be (`perfkit.scenario.arguments`).
+    drawn, as all of a template may be (`perfkit.scenario.arguments`); query and body likewise.
     """
 
     name: str  # shown: the function's, or the template's request

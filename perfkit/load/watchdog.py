@@ -6,7 +6,8 @@ of the user's code and not of the target. A thread looks at the loop's heartbeat
     0.5 s without one     a record, with the line that user code is at; again every second
     10 s                  the process ends; every row and record is on disk
     14 s                  the same by faulthandler, which needs no interpreter lock: a regular
-                          expression can keep that, and with it every thread of Python
+                          expression can keep that, and with it every thread of Python; where
+                          faulthandler can't be armed, by SIGALRM, which knows no line
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -52,6 +54,7 @@ class Watchdog:
         self._trace: IO[str] = (folder / TRACE).open("w")
         self._beat_ns = monotonic_ns()
         self._beats = 0
+        self._has_alarm = False  # instead of faulthandler
         self._timer: asyncio.TimerHandle | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -66,7 +69,10 @@ class Watchdog:
         self._closed.set()
         if self._timer is not None:
             self._timer.cancel()
-        faulthandler.cancel_dump_traceback_later()
+        if self._has_alarm:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        else:
+            faulthandler.cancel_dump_traceback_later()
         if self._thread.is_alive():
             self._thread.join()
         if not self._trace.closed:
@@ -75,9 +81,21 @@ class Watchdog:
     def _beat(self) -> None:
         self._beat_ns = monotonic_ns()
         if self._beats % _ARM_EVERY == 0:
-            faulthandler.dump_traceback_later(_LAST_S, exit=True, file=self._trace)
+            self._arm()
         self._beats += 1
         self._timer = self._loop.call_later(_BEAT_S, self._beat)
+
+    def _arm(self) -> None:
+        """Let the process end, whatever keeps it, unless this is called again before."""
+        if not self._has_alarm:
+            try:
+                faulthandler.dump_traceback_later(_LAST_S, exit=True, file=self._trace)
+                return
+            except (RuntimeError, OSError, ValueError):  # no thread for it, or no file
+                self._has_alarm = True
+                # By the kernel alone: a handler in Python would wait for the lock that is kept.
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, _LAST_S)
 
     def _watch(self) -> None:
         told_s = 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -10,7 +9,7 @@ from typing import Final
 from perfkit.launcher.stack import Stack
 from perfkit.load.spec import LoadSpec
 from perfkit.load.straight import ActorCall, write_plan
-from perfkit.runner.generator import Sender, ShardDeath
+from perfkit.runner.generator import Sender
 from perfkit.scenario import Job
 
 __all__ = ["EnqueueProcess"]
@@ -39,14 +38,11 @@ class EnqueueProcess(Sender):
             folder,
             lead_ns=_LEAD_NS + planned * _PER_JOB_NS,
             secrets=asked.secrets,
+            title="the process that enqueues",
             logs=asked.logs,
+            cwd=asked.working_directory(),
         )
 
-    def ended(self) -> bool:
-        """Whether it is done; one that died is noted, once, as `death`."""
-        status = self.status
-        if status and self.death is None:
-            how = f"signal {-status}" if status < 0 else f"exit status {status}"
-            text = f"the process that enqueues died ({how})"
-            self.death = ShardDeath(self.name, time.monotonic_ns(), status, text)
-        return status is not None
+    def _last_words(self) -> str:
+        """None: they are the application's, whose log is not for everybody's eyes."""
+        return ""

@@ -63,9 +63,6 @@ class ShardedGenerator:
     def __init__(self, spec: LoadSpec, folder: Path, shards: int) -> None:
         self.death: ShardDeath | None = None
         """The first that died, and why the trial is to end."""
-        self._start_ns = self._end_ns = 0
-        self._load_ns = spec.load_ns
-        self._is_closing = False
         with contextlib.ExitStack() as started:
             self._shards: list[GeneratorProcess] = []
             for number, part in enumerate(divide(spec, shards), 1):
@@ -106,30 +103,27 @@ class ShardedGenerator:
 
     def go(self, start_ns: int) -> None:
         """Load starts at this instant, of all."""
-        self._start_ns, self._end_ns = start_ns, start_ns + self._load_ns
         for shard in self._shards:
             shard.go(start_ns)
 
     def ended(self) -> bool:
         """Whether none runs any more; one that died is noted, and the others are stopped."""
-        statuses = [shard.status for shard in self._shards]
-        if self.death is None and not self._is_closing:
-            is_early = time.monotonic_ns() < self._end_ns
-            for shard, status in zip(self._shards, statuses, strict=True):
-                if status or (status == 0 and is_early):
-                    self._note(shard, status)
-                    break
-        return None not in statuses
+        are_over = [shard.ended() for shard in self._shards]
+        if self.death is None:
+            self.death = next((each.death for each in self._shards if each.death), None)
+            if self.death is not None:
+                self._stop()
+        return all(are_over)
 
     def close(self, grace_s: float = _GRACE_S) -> None:
         """Be sure that all are gone; they are told to stop before any is waited for."""
         self.ended()
-        self._is_closing = True  # from here on, we may be what killed one
         deadline = time.monotonic() + grace_s
         with contextlib.ExitStack() as left:
             for shard in self._shards:
                 left.callback(self._close, shard, deadline)
             self._stop()
+        self.ended()  # one that stood still was noted as it was killed
 
     def _close(self, shard: GeneratorProcess, deadline: float) -> None:
         shard.close(max(0.0, deadline - time.monotonic()))
@@ -138,17 +132,6 @@ class ShardedGenerator:
         for shard in self._shards:
             if shard.status is None:
                 shard.stop()
-
-    def _note(self, shard: GeneratorProcess, status: int) -> None:
-        now_ns = time.monotonic_ns()
-        at_s = (now_ns - self._start_ns) / 1e9
-        how = f"signal {-status}" if status < 0 else f"exit status {status}"
-        text = f"{shard.title} died ({how}) at {at_s:.1f} s"
-        lines = [line.strip() for line in shard.tail().splitlines()[1:]]
-        if words := [line for line in lines if not line.startswith("mend:")][-1:]:
-            text = f"{text}: {words[0]}"
-        self.death = ShardDeath(shard.name, now_ns, status, text)
-        self._stop()
 
 
 def summed(figures: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

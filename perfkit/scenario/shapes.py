@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from perfkit.errors import Problem
 from perfkit.scenario.load import Load, Phase
-from perfkit.scenario.raw import duration_ns
+from perfkit.scenario.raw import duration_ns, rows
 from perfkit.units import format_count, format_duration, format_rate, parse_rate
 
-__all__ = ["LEVELS", "has_load", "load_words", "shape_problems"]
+__all__ = ["LEVELS", "has_load", "has_steady_part", "load_words", "shape_problems"]
 
 LEVELS: Final = ("users", "rate", "from", "to", "low", "high")
 """Keys of a phase that say how many."""
@@ -90,6 +90,24 @@ def has_load(phase: Mapping[str, Any]) -> bool:
     """Whether a raw phase asks for anything; yes where that can't be told."""
     asked = [phase[key] for key in (*LEVELS, "size") if key in phase]
     return not asked or any(each != 0 for each in asked)
+
+
+def has_steady_part(load: Mapping[str, Any]) -> bool:
+    """Whether a raw load stays at one level anywhere behind its ramps; bursts come on top of one.
+
+    Yes where that can't be told.
+    """
+    if load.get("arrivals") == "trace":
+        return False
+    phases = rows(load, "phase")
+    return not phases or any(_is_steady(phase) for phase in phases)
+
+
+def _is_steady(phase: Mapping[str, Any]) -> bool:
+    if phase.get("shape", "flat") not in ("flat", "burst"):
+        return False
+    ramp_ns, length_ns = duration_ns(phase, "ramp", 0), duration_ns(phase, "duration")
+    return ramp_ns is None or length_ns is None or ramp_ns < length_ns
 
 
 def _mend(key: str, known: tuple[str, ...]) -> str:

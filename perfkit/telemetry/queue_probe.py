@@ -8,15 +8,15 @@ Never through the broker: its qsize writes a heartbeat and may run maintenance.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import redis
 
 from perfkit.clock import Clock
+from perfkit.telemetry.queue_link import QueueLink
 from perfkit.telemetry.reading import Reading
-from perfkit.telemetry.redis_link import DEFAULT_TIMEOUT_S, RedisLink, Reply
+from perfkit.telemetry.redis_link import DEFAULT_TIMEOUT_S, Reply
 
 __all__ = ["QueueProbe"]
 
@@ -46,7 +46,7 @@ class _Head(NamedTuple):
         return waited_ns if waited_ns <= most_ns + _SLACK_NS else most_ns
 
 
-class QueueProbe:
+class QueueProbe(QueueLink):
     """Counts of each queue in one MULTI, then the age of the job that waits at its head.
 
     All commands are O(1) and read-only (`test_sampling_writes_nothing`). ``in_flight`` is what a
@@ -54,7 +54,12 @@ class QueueProbe:
     in backoff. The age counts from the last enqueue where the recorder has stamped it, so that no
     backoff is in it; else from the making of the message, or from when a retry was given back.
     With the server away there are no readings.
+
+    Args:
+        most_bytes: of a body that is read for its age; None where no stranger writes there.
     """
+
+    kind = "queues"
 
     def __init__(
         self,
@@ -64,9 +69,10 @@ class QueueProbe:
         namespace: str = "dramatiq",
         timeout_s: float = DEFAULT_TIMEOUT_S,
         protocol: int = 2,
+        most_bytes: int | None = None,
     ) -> None:
-        self._link = RedisLink(url, name="perfkit-queues", timeout_s=timeout_s, protocol=protocol)
-        self._queues = tuple(queues)
+        self._most_bytes = most_bytes
+        super().__init__(url, queues, namespace=namespace, timeout_s=timeout_s, protocol=protocol)
         self._keys = {queue: f"{namespace}:{queue}" for queue in self._queues}
         counts: list[tuple[str, ...]] = []
         for key in self._keys.values():
@@ -80,15 +86,6 @@ class QueueProbe:
         self._counts = self._link.batch(("MULTI",), *counts, ("EXEC",))
         # The head of a standing queue stays for many ticks: its body is read once.
         self._heads: dict[str, _Head] = {}
-        self._errors: Counter[str] = Counter()
-
-    @property
-    def name(self) -> str:
-        return "queues"
-
-    @property
-    def errors(self) -> Mapping[str, int]:
-        return self._errors
 
     def take(self, clock: Clock) -> list[Reading]:
         if not self._queues:
@@ -131,20 +128,31 @@ class QueueProbe:
                 readings.append(Reading("queue.oldest_age_ns", queue, float(age_ns), at_ns))
         return readings
 
-    def close(self) -> None:
-        self._link.close()
-
     def _read_heads(self, heads: Mapping[str, bytes]) -> None:
         """Learn since when the messages at the heads wait."""
         unknown = [
             q for q, head in heads.items() if q not in self._heads or self._heads[q].id != head
         ]
+        if self._most_bytes is not None and unknown:
+            unknown = self._of_bearable_size(unknown, heads)
         if not unknown:
             return
         gets = [("HGET", f"{self._keys[queue]}.msgs", heads[queue]) for queue in unknown]
         bodies = self._link.exchange(self._link.batch(*gets))
         for queue, body in zip(unknown, bodies, strict=True):
             self._heads[queue] = self._head(heads[queue], body)
+
+    def _of_bearable_size(self, queues: Sequence[str], heads: Mapping[str, bytes]) -> list[str]:
+        asked = [("HSTRLEN", f"{self._keys[queue]}.msgs", heads[queue]) for queue in queues]
+        sizes = self._link.exchange(self._link.batch(*asked))
+        bearable = []
+        for queue, size in zip(queues, sizes, strict=True):
+            if isinstance(size, int) and size > (self._most_bytes or 0):
+                self._errors["HeadTooLarge"] += 1
+                self._heads[queue] = _Head(heads[queue], None, None)
+            else:
+                bearable.append(queue)
+        return bearable
 
     def _head(self, head: bytes, body: Reply) -> _Head:
         if body is None:  # fetched and finished since, or evicted

@@ -13,18 +13,19 @@ nothing of retries that the worker had put aside until they are due, which are c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import redis
 
 from perfkit.clock import Clock
+from perfkit.telemetry.ack_sets import AckSet, ack_sets, heartbeats_key, scored
+from perfkit.telemetry.queue_link import QueueLink
 from perfkit.telemetry.reading import Reading
-from perfkit.telemetry.redis_link import DEFAULT_TIMEOUT_S, RedisLink, Reply
+from perfkit.telemetry.redis_link import DEFAULT_TIMEOUT_S, Reply
 
 __all__ = ["StalledProbe", "Workers"]
 
-_HALVES: Final = ("", ".DQ")
 _TIMEOUT_NS: Final = 60_000_000_000  # Dramatiq's own
 _LOOK_EVERY_NS: Final = 1_000_000_000
 
@@ -40,15 +41,7 @@ class Workers(NamedTuple):
     outages: int = 0
 
 
-class _Set(NamedTuple):
-    """One ack set: of a worker, for one half of a queue."""
-
-    broker: str
-    queue: str
-    half: str
-
-
-class StalledProbe:
+class StalledProbe(QueueLink):
     """``queue.stalled`` of each queue, its delayed half included.
 
     A tick costs one ZRANGE of the heartbeats; only of workers that are dead or silent the ack sets
@@ -58,12 +51,12 @@ class StalledProbe:
     away there are no readings.
 
     Args:
-        url: of the server.
-        queues: those that live there.
-        namespace: the broker's key prefix.
+        url, queues, namespace: as of `QueueLink`.
         heartbeat_timeout_ns: after which Redis takes a silent worker for dead.
         workers: asked at each tick, in the sampler's thread.
     """
+
+    kind = "stalled"
 
     def __init__(
         self,
@@ -76,30 +69,19 @@ class StalledProbe:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         protocol: int = 2,
     ) -> None:
-        self._link = RedisLink(url, name="perfkit-stalled", timeout_s=timeout_s, protocol=protocol)
-        self._queues = tuple(queues)
-        self._namespace = namespace
+        super().__init__(url, queues, namespace=namespace, timeout_s=timeout_s, protocol=protocol)
         self._timeout_ns = heartbeat_timeout_ns or _TIMEOUT_NS
         self._workers = workers
         self._heartbeats = self._link.batch(
-            ("ZRANGE", f"{namespace}:__heartbeats__", "0", "-1", "WITHSCORES")
+            ("ZRANGE", heartbeats_key(namespace), "0", "-1", "WITHSCORES")
         )
         self._outages = 0
         self._away = False
         # What the living held when their connection was back, as long as they hold it.
-        self._suspected: dict[_Set, frozenset[bytes]] = {}
+        self._suspected: dict[AckSet, frozenset[bytes]] = {}
         self._suspected_ns = 0
-        self._dropped: dict[_Set, frozenset[bytes]] = {}
+        self._dropped: dict[AckSet, frozenset[bytes]] = {}
         self._looked_ns = 0
-        self._errors: Counter[str] = Counter()
-
-    @property
-    def name(self) -> str:
-        return "stalled"
-
-    @property
-    def errors(self) -> Mapping[str, int]:
-        return self._errors
 
     def take(self, clock: Clock) -> list[Reading]:
         if not self._queues:
@@ -111,7 +93,7 @@ class StalledProbe:
             if not isinstance(beats, list):
                 self._errors["HeartbeatsRefused"] += 1
                 return []
-            seen = dict(_scored(beats))
+            seen = dict(scored(beats))
             silent_ms = (wall_ns - self._timeout_ns) / 1e6
             # Of the dead too only those that Redis knows: another holds nothing.
             gone = [each for each, at in seen.items() if each in workers.dead or at < silent_ms]
@@ -126,12 +108,9 @@ class StalledProbe:
             Reading("queue.stalled", queue, float(stalled[queue]), at_ns) for queue in self._queues
         ]
 
-    def close(self) -> None:
-        self._link.close()
-
     def _of_the_gone(self, brokers: Iterable[str]) -> Counter[str]:
         """Messages in their ack sets by queue."""
-        sets = list(self._sets(brokers))
+        sets = list(ack_sets(brokers, self._queues))
         counts = self._ask("SCARD", sets)
         return Counter(
             {
@@ -148,7 +127,7 @@ class StalledProbe:
         """What they have dropped by queue; it is looked at once a second."""
         if self._away or outages > self._outages:
             self._outages = outages
-            self._suspected = self._members(self._sets(living))
+            self._suspected = self._members(ack_sets(living, self._queues))
             self._suspected_ns = self._looked_ns = at_ns
         elif at_ns - self._looked_ns >= _LOOK_EVERY_NS and (self._suspected or self._dropped):
             held = self._members({*self._suspected, *self._dropped})
@@ -165,13 +144,7 @@ class StalledProbe:
                 dropped[each.queue] += len(ids)
         return dropped
 
-    def _sets(self, brokers: Iterable[str]) -> Iterator[_Set]:
-        for broker in brokers:
-            for queue in self._queues:
-                for half in _HALVES:
-                    yield _Set(broker, queue, half)
-
-    def _members(self, sets: Iterable[_Set]) -> dict[_Set, frozenset[bytes]]:
+    def _members(self, sets: Iterable[AckSet]) -> dict[AckSet, frozenset[bytes]]:
         """Those of them that hold anything."""
         asked = list(sets)
         replies = zip(asked, self._ask("SMEMBERS", asked), strict=True)
@@ -179,26 +152,16 @@ class StalledProbe:
             each: frozenset(ids) for each, ids in replies if isinstance(ids, list | set) and ids
         }
 
-    def _ask(self, command: str, sets: Sequence[_Set]) -> list[Reply]:
+    def _ask(self, command: str, sets: Sequence[AckSet]) -> list[Reply]:
         if not sets:
             return []
-        keys = (
-            f"{self._namespace}:__acks__.{each.broker}.{each.queue}{each.half}" for each in sets
-        )
+        keys = (each.key(self._namespace) for each in sets)
         return self._link.exchange(self._link.batch(*((command, key) for key in keys)))
 
 
-def _scored(reply: Sequence[object]) -> Iterator[tuple[str, float]]:
-    """Members and scores: pairs by the third version of the protocol, one list by the second."""
-    flat = [part for each in reply for part in (each if isinstance(each, list) else [each])]
-    for member, score in zip(flat[::2], flat[1::2], strict=True):
-        if isinstance(member, bytes) and isinstance(score, bytes | float | int):
-            yield member.decode(errors="replace"), float(score)
-
-
 def _still(
-    ids: Mapping[_Set, frozenset[bytes]], held: Mapping[_Set, frozenset[bytes]]
-) -> dict[_Set, frozenset[bytes]]:
+    ids: Mapping[AckSet, frozenset[bytes]], held: Mapping[AckSet, frozenset[bytes]]
+) -> dict[AckSet, frozenset[bytes]]:
     """What is held of these."""
     both = {each: known & held.get(each, frozenset()) for each, known in ids.items()}
     return {each: left for each, left in both.items() if left}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from typing import Any
 
 import pytest
@@ -39,6 +40,48 @@ async def talk(script: Script | tuple[Script, ...], times: int = 1, **more: Any)
             return [await ask(pool, **more) for _ in range(times)]
         finally:
             await pool.close()
+
+
+def test_a_request_is_on_the_wire_when_it_is_stamped(run: Run) -> None:
+    """A loop that writes at the end of its turn, as some do, would make every stamp too early."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            pool = Pool("127.0.0.1", listener.getsockname()[1], limit=1)
+            assert await pool.open(1) == 1
+            with listener.accept()[0] as peer:
+                exchange = Exchange(GET, lambda _: None, 10 * S)
+                pool.submit(exchange)
+                assert exchange.sent_ns
+                assert peer.recv(1024, socket.MSG_DONTWAIT) == GET
+            await pool.close()
+
+    run(main())
+
+
+def test_a_request_that_does_not_fit_into_the_socket_is_sent_whole(run: Run) -> None:
+    whole = b"POST / HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n" + bytes(9_000_000)
+
+    async def main() -> None:
+        seen: list[bytes] = []
+
+        async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while request := await read_request(reader):
+                seen.append(request)
+                writer.write(ACCEPTED)
+
+        async with playing(script) as port:
+            pool = Pool("127.0.0.1", port, limit=1)
+            for _ in range(2):
+                done = asyncio.Event()
+                exchange = Exchange(whole, lambda _, done=done: done.set(), 30 * S)
+                pool.submit(exchange)
+                await done.wait()
+                assert (exchange.error, exchange.status) == (None, 202)
+            await pool.close()
+        assert seen == [whole, whole]
+
+    run(main())
 
 
 def reply(head: str, body: bytes = b"") -> bytes:

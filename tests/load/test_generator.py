@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
+import socket
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
-from perfkit.load.arrivals import Segment
+from perfkit.load.arrivals import Burst, Segment
 from perfkit.load.demand import demand_of
 from perfkit.load.rows import read_ledger, summarize
 from perfkit.load.spec import LoadSpec
@@ -30,6 +32,62 @@ from tests.load.servers import (
 from tests.load.specs import MS, S, population, spec_for
 
 RATE_200 = (Segment(S, 200.0, 200.0),)
+
+
+def test_what_is_due_goes_out_before_replies_that_lie_unread(run: Run, tmp_path: Path) -> None:
+    """Whatever order the loop has found them in: the timer may well be the last."""
+
+    async def check() -> None:
+        replies, peers = 12, []
+        with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            # All at once, and one that comes due while their replies lie in the sockets.
+            crowd = Segment(100 * MS, 0.0, 0.0, burst=Burst(replies, 100 * MS))
+            last = Segment(100 * MS, 0.0, 0.0, burst=Burst(1, 100 * MS))
+            spec = spec_for(tmp_path, url, segments=(crowd, last), connections=64)
+            load = Load(spec)
+            listener.setblocking(False)
+
+            def accept() -> None:
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        peers.append(listener.accept()[0])
+
+            def all_asked() -> bool:
+                accept()
+                return sum(map(_has_request, peers)) >= replies
+
+            await until(all_asked, 10, "all have asked")
+            for peer in peers:
+                if _has_request(peer):
+                    peer.recv(4096)
+                    peer.send(ACCEPTED)
+            while monotonic_ns() < spec.start_ns + 105 * MS:
+                pass  # the loop stands still: replies have come, and the last request is due
+
+            def answered() -> bool:
+                accept()
+                for peer in peers:
+                    if _has_request(peer) and peer.recv(4096):
+                        peer.send(ACCEPTED)
+                return load.task.done()
+
+            await until(answered, 15, "all are answered")
+            rows = await load.rows()
+            for peer in peers:
+                peer.close()
+        before = sum(row["done_ns"] <= rows[-1]["sent_ns"] for row in rows[:-1])
+        assert len(rows) == replies + 1
+        assert before <= 1
+
+    run(check())
+
+
+def _has_request(peer: socket.socket) -> bool:
+    try:
+        return bool(peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return False
 
 
 def test_an_open_load_sends_its_whole_schedule_with_the_keys_of_the_plan(

@@ -16,7 +16,9 @@ import trustme
 from perfkit.load.transport import HttpTransport
 from tests.load.asgi import BIG, behind_hypercorn
 from tests.load.conftest import Run
+from tests.load.journeys import CLOSED, play
 from tests.load.servers import ACCEPTED, playing, read_request, stays
+from tests.load.specs import S, population
 
 CA = trustme.CA()
 
@@ -159,5 +161,20 @@ def test_a_proxy_is_asked_for_the_whole_url_and_without_one_nobody_is(
                 got = await client.get("http://somewhere.test/a?b=1")
             assert got.status_code == 202
             assert asked == [b"GET http://somewhere.test/a?b=1 HTTP/1.1"]
+
+    run(check())
+
+
+def test_a_journey_counts_and_names_a_certificate_that_is_not_trusted(
+    run: Run, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        async with secured(tmp_path, "127.0.0.1") as url:
+            code = f"async def user(client, ctx):\n    await client.get('{url}/echo')\n"
+            played = await play(
+                tmp_path, code, segments=population(1), load_ns=S, timeout_ns=5 * S, **CLOSED
+            )
+        assert {row["error"] for row in played.rows} == {"certificate"}
+        assert played.outcomes == {"ConnectError at journey.py:2"}
 
     run(check())

@@ -1,6 +1,6 @@
 """What the generator says is what the server did, replayed against the schedule.
 
-The servers log the delay they applied; `truth.replayed` is the oracle. The bound of a quiet host,
+The servers log what they did; `truth.replayed` is the oracle. The bound of a quiet host,
 1 ms or 2 % up to P99, is kept by tests/benchmarks/bench_truth.py. Other work on this host can only
 make the two differ: so one of a few tries must agree, and none does by chance. Where server or
 client had no core for a twentieth of each try, nothing can be said.
@@ -8,13 +8,14 @@ client had no core for a twentieth of each try, nothing can be said.
 
 from __future__ import annotations
 
+import heapq
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.load.truth import MS, measured, quantile, replayed
+from tests.load.truth import KINDS, MS, SECOND, measured, quantile, replayed
 
 TRIES = 4
 
@@ -83,5 +84,25 @@ def test_the_oracle_is_a_queue_with_n_servers_stepped_one_instant_after_another(
                     break  # this place is free again in the same instant
         else:
             now += 1
-    latencies, _ = replayed(intended, delays, connections)
+    latencies, _ = replayed(intended, lambda now_ns: 0, delays, connections)
     assert latencies == [done[n] - intended[n] for n in range(len(intended))]
+
+
+def test_what_requests_lose_on_their_way_is_not_lost_again_at_every_turn() -> None:
+    """By a simulation: a server that takes 200 in a second, and a millisecond on each way to it."""
+    way_ns, connections = MS, 8
+    law, free_ns = KINDS["short-limited"](), [0] * connections
+    intended = [n * SECOND // 400 for n in range(800)]
+    seen, applied = [], []
+    for due_ns in intended:
+        comes_ns = max(due_ns, heapq.heappop(free_ns)) + way_ns
+        applied.append(law(comes_ns))
+        heapq.heappush(free_ns, comes_ns + applied[-1])
+        seen.append(comes_ns + applied[-1] - due_ns)
+    on_time = [0] * len(intended)
+    by_law, _ = replayed(intended, KINDS["short-limited"](), on_time, connections)
+    assert max(abs(one - other) for one, other in zip(seen, by_law, strict=True)) <= way_ns
+    # The delays as they were applied say that the queue grew less: each was shorter by the way.
+    delays = iter(applied)
+    as_applied, _ = replayed(intended, lambda now_ns: next(delays), on_time, connections)
+    assert seen[-1] - as_applied[-1] > 50 * way_ns

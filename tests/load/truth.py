@@ -2,9 +2,17 @@
 
     python -m tests.load.truth KIND LOG
 
-prints its port, answers until its stdin ends, then writes LOG: JSON, for each id the nanoseconds
-from the whole request to the reply. `replayed` says from these what a client with N connections
-sees: slow, obvious, and without a line of the generator's.
+prints its port, answers until its stdin ends, then writes LOG: JSON, for each id the delay that
+the server's law gave its request once it was whole, and how much later its reply left (ns).
+`replayed` says from these what a client with N connections sees: slow, obvious, and without a line
+of the generator's.
+
+The law of a server that stalls, or takes one after the other, depends on when a request comes. Its
+delays as they were applied hold for the arrivals as they were: each is shorter by what the request
+lost on its way. Replayed as they are they would lose that way again and again, one connection's
+turn after the other, and a queue that grows would seem to grow less than it did: with 20
+connections in 20 s by a thousand times the way. So the law itself is replayed, at the instants of
+the replay, and only the lateness is taken from the log.
 """
 
 from __future__ import annotations
@@ -34,22 +42,23 @@ MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
 BASE_NS: Final = 5 * MS
 
-Delay = Callable[[int], int]
-"""From the instant a request is whole to how long its reply is held back, in nanoseconds."""
+Law = Callable[[int], int]
+"""From the instant a request is whole to how long its reply is held back, in nanoseconds. Asked
+once for each request, in the order of their instants; the first is a law's own zero."""
 
 
-def constant() -> Delay:
+def constant() -> Law:
     """5 ms each."""
     return lambda now_ns: BASE_NS
 
 
-def lognormal(sigma: float = 0.8) -> Delay:
+def lognormal(sigma: float = 0.8) -> Law:
     """Median 5 ms; one in a hundred takes six times as long."""
     draws = random.Random(1)
     return lambda now_ns: round(BASE_NS * math.exp(sigma * draws.gauss(0, 1)))
 
 
-def stalling(every_ns: int, for_ns: int) -> Delay:
+def stalling(every_ns: int, for_ns: int) -> Law:
     """5 ms, but who comes in a stall waits for its end first; one begins each ``every_ns``."""
     first: list[int] = []
 
@@ -63,7 +72,7 @@ def stalling(every_ns: int, for_ns: int) -> Delay:
     return delay
 
 
-def limited(per_s: float) -> Delay:
+def limited(per_s: float) -> Law:
     """One after the other, so many in a second."""
     free_ns = 0
 
@@ -75,7 +84,7 @@ def limited(per_s: float) -> Delay:
     return delay
 
 
-KINDS: Final[Mapping[str, Callable[[], Delay]]] = {
+KINDS: Final[Mapping[str, Callable[[], Law]]] = {
     "constant": constant,
     "lognormal": lognormal,
     "stall": lambda: stalling(10 * SECOND, SECOND),
@@ -86,39 +95,53 @@ KINDS: Final[Mapping[str, Callable[[], Delay]]] = {
 
 
 class Holding(BareServer):
-    """Holds each reply back, and notes for how long it really did."""
+    """Holds each reply back, and notes for how long it should, and how much longer it did."""
 
-    delay: Delay
-    log: dict[str, int]
+    law: Law
+    log: dict[str, tuple[int, int]]
 
     def answer(self, request: bytes) -> None:
         now_ns = monotonic_ns()
         reply = accepted(request)
+        delay_ns = self.law(now_ns)
         asyncio.get_running_loop().call_later(
-            self.delay(now_ns) / SECOND, self._reply, reply, now_ns
+            delay_ns / SECOND, self._reply, reply, now_ns, delay_ns
         )
 
-    def _reply(self, reply: bytes, whole_ns: int) -> None:
+    def _reply(self, reply: bytes, whole_ns: int, delay_ns: int) -> None:
         self.transport.write(reply)
         name = reply.partition(b'"id":"')[2].partition(b'"')[0].decode()
-        self.log[name] = monotonic_ns() - whole_ns
+        self.log[name] = delay_ns, monotonic_ns() - whole_ns - delay_ns
 
 
 def replayed(
-    intended_ns: Sequence[int], delays_ns: Sequence[int], connections: int
+    intended_ns: Sequence[int], law: Law, lateness_ns: Sequence[int], connections: int
 ) -> tuple[list[int], list[int]]:
     """Latencies of a schedule (sorted): from the intended and from the sent instant.
 
-    A request takes the connection that is free first, and holds it for its delay.
+    A request takes the connection that is free first, and holds it for the law's delay at that
+    instant and its own lateness.
     """
     free_ns = [0] * connections
     from_intended, from_sent = [], []
-    for due_ns, delay_ns in zip(intended_ns, delays_ns, strict=True):
+    for due_ns, late_ns in zip(intended_ns, lateness_ns, strict=True):
         sent_ns = max(due_ns, heapq.heappop(free_ns))
+        delay_ns = law(sent_ns) + late_ns
         heapq.heappush(free_ns, sent_ns + delay_ns)
         from_intended.append(sent_ns + delay_ns - due_ns)
         from_sent.append(delay_ns)
     return from_intended, from_sent
+
+
+def law_of(kind: str, log: Sequence[tuple[int, int]]) -> Law:
+    """The law of a kind, to be asked anew; ``log`` is the server's, in order of the schedule.
+
+    Where delays are drawn, and the instant does not matter, each request has the one it had.
+    """
+    if kind == "lognormal":
+        drawn = iter([delay_ns for delay_ns, _ in log])
+        return lambda now_ns: next(drawn)
+    return KINDS[kind]()
 
 
 def quantile(values: Sequence[int], share: float) -> int:
@@ -180,10 +203,12 @@ def measured(
         waited_ns = [_waited_ns(server.pid) - before_ns, said["run_queue_wait_ns"] or 0]
     rows = read_requests(folder)
     assert said["accepted"] == len(rows) == round(rate * seconds), said
-    delays = json.loads(log.read_text())
-    assert len(delays) == len(rows)
+    log_of = json.loads(log.read_text())
+    assert len(log_of) == len(rows)
     intended = [row["intended_ns"] for row in rows]
-    truth = replayed(intended, [delays[row["job_id"]] for row in rows], connections)
+    logged = [tuple(log_of[row["job_id"]]) for row in rows]
+    lateness = [late_ns for _, late_ns in logged]
+    truth = replayed(intended, law_of(kind, logged), lateness, connections)
     return Views(
         [row["done_ns"] - row["intended_ns"] for row in rows],
         [row["done_ns"] - row["sent_ns"] for row in rows],
@@ -202,7 +227,7 @@ def _waited_ns(pid: int) -> int:
 
 def main() -> int:
     kind, log = sys.argv[1:]
-    Holding.delay = staticmethod(KINDS[kind]())
+    Holding.law = staticmethod(KINDS[kind]())
     Holding.log = {}
     with asyncio.Runner(loop_factory=event_loop()[1]) as runner:
         runner.run(serve_until_stdin_ends(Holding))
