@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote, quote_plus
 
-__all__ = ["redact", "redact_command", "redact_files"]
+__all__ = ["redact", "redact_command", "redact_files", "spellings"]
 
 _BLOT: Final = "***"
 _WORD = re.compile(r"[^\s\"']+")
@@ -53,6 +55,25 @@ def _without_password(word: re.Match[str]) -> str:
     if (end := text.rfind("@")) < 0 or (user := _USER.search(text, 0, end)) is None:
         return text
     return f"{text[: user.end()]}{_BLOT}{text[end:]}"
+
+
+def spellings(secret: str) -> tuple[str, ...]:
+    """The ways in which a request or its reader may write a secret.
+
+    As it is, in a URL, in a form, in JSON, and as Python shows text and bytes in logs.
+    """
+    ways = (
+        secret,
+        quote(secret, safe=""),
+        quote(secret),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+        repr(secret.encode())[2:-1],
+    )
+    # The longest first: one may be a part of another.
+    return tuple(sorted(dict.fromkeys(ways), key=len, reverse=True))
 
 
 def redact_command(command: Sequence[str]) -> list[str]:

@@ -20,15 +20,18 @@ from perfkit.scenario.shapes import load_words
 from perfkit.scenario.system import System, blotted
 from perfkit.scenario.threshold import (
     METRICS,
+    OWN,
     TELEMETRY,
     WATCHABLE,
     Expression,
     Threshold,
     parse_expression,
+    unit_of,
 )
 from perfkit.scenario.traces import replayed
 from perfkit.scenario.types import (
     Autoscale,
+    Build,
     Fault,
     Gateway,
     Host,
@@ -50,10 +53,12 @@ __all__ = [
     "ACTIONS",
     "ALIASES",
     "METRICS",
+    "OWN",
     "PRESETS",
     "TELEMETRY",
     "WATCHABLE",
     "Autoscale",
+    "Build",
     "Expression",
     "Fault",
     "Gateway",
@@ -89,6 +94,7 @@ __all__ = [
     "parse_fault",
     "replayed",
     "settings_of",
+    "unit_of",
     "with_values",
     "workload_digest",
 ]

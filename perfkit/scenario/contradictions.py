@@ -13,10 +13,11 @@ from typing import Any, Final
 from perfkit.errors import Problem
 from perfkit.paths import profiles
 from perfkit.scenario.breaking import breaking, has_limit
-from perfkit.scenario.courses import courses
+from perfkit.scenario.courses import courses, phased
+from perfkit.scenario.elsewhere import elsewhere, is_elsewhere
 from perfkit.scenario.raw import duration_ns, phase_names, repeated, rows, table
 from perfkit.scenario.replaying import replaying
-from perfkit.scenario.shapes import LEVELS
+from perfkit.scenario.shapes import LEVELS, has_steady_part
 from perfkit.scenario.straight import straight
 from perfkit.scenario.targeting import targeting
 
@@ -31,14 +32,22 @@ def contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
     yield from replaying(document)
     yield from _shards(table(document, "load"))
     queues = [str(job["queue"]) for job in rows(document, "job") if "queue" in job]
+    yield from targeting(document)
+    if is_elsewhere(document):
+        yield from phased(document)
+        yield from elsewhere(document)
+        yield from _parts(document)
+        return
+    if not document.get("job"):
+        yield Problem("job", "missing", 'add [[job]] with queue = "payments"')
     yield from _redis(document, queues)
     yield from _queues(document, queues)
     yield from _stack(table(document, "stack"), queues)
     yield from courses(document)
     yield from straight(document)
-    yield from targeting(document)
     yield from breaking(document, list(dict.fromkeys(queues)))
     yield from _thresholds(document, queues)
+    yield from _parts(document)
 
 
 def _load(load: Mapping[str, Any]) -> Iterator[Problem]:
@@ -152,10 +161,9 @@ def _queues(document: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]
 
 
 def _thresholds(document: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]:
-    parts = ["window", "steady", *phase_names(document)]
     per_queue = table(document, "redis").get("per_queue") is True
     for index, threshold in enumerate(rows(document, "threshold")):
-        queue, over = threshold.get("queue"), threshold.get("over", "window")
+        queue = threshold.get("queue")
         if isinstance(queue, str) and queue not in queues:
             mend = f"known are {', '.join(queues)}"
             yield Problem(f"threshold.{index}.queue", f"no job goes to {queue!r}", mend)
@@ -166,9 +174,19 @@ def _thresholds(document: Mapping[str, Any], queues: list[str]) -> Iterator[Prob
         ):
             mend = "leave out queue, or set redis.per_queue = true"
             yield Problem(f"threshold.{index}.queue", "one server serves all queues", mend)
+
+
+def _parts(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """Thresholds over a part of the window that there is not."""
+    parts = ["window", "steady", *phase_names(document)]
+    for index, threshold in enumerate(rows(document, "threshold")):
+        over = threshold.get("over", "window")
         if isinstance(over, str) and over not in parts:
             mend = f"known are {', '.join(parts)}"
             yield Problem(f"threshold.{index}.over", f"there is no phase {over!r}", mend)
+        elif over == "steady" and not has_steady_part(table(document, "load")):
+            mend = 'use over = "window" or a phase\'s name, or add a phase that stays at one level'
+            yield Problem(f"threshold.{index}.over", "no part of this load is steady", mend)
 
 
 def _stack(stack: Mapping[str, Any], queues: list[str]) -> Iterator[Problem]:

@@ -18,18 +18,23 @@ from perfkit.scenario.raw import (
 from perfkit.scenario.shapes import has_load, shape_problems
 from perfkit.units import format_duration
 
-__all__ = ["courses"]
+__all__ = ["courses", "phased"]
 
 _TAKEN = ("window", "steady", "ramp", "warm-up")
 
 
 def courses(document: Mapping[str, Any]) -> Iterator[Problem]:
     """Problems between keys that say when something happens."""
+    yield from phased(document)
+    yield from _scaling(document)
+    yield from _outages(document)
+
+
+def phased(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """Problems of phases alone."""
     load = table(document, "load")
     if "phase" in load:
         yield from _phases(document, load)
-    yield from _scaling(document)
-    yield from _outages(document)
 
 
 def _phases(document: Mapping[str, Any], load: Mapping[str, Any]) -> Iterator[Problem]:

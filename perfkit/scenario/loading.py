@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from perfkit.errors import Problem, ScenarioError, UsageError
 from perfkit.paths import exists
+from perfkit.scenario.build import placed
 from perfkit.scenario.contradictions import contradictions
 from perfkit.scenario.load import Load, Phase, Think
 from perfkit.scenario.traces import read_trace
@@ -91,7 +92,10 @@ def load_document(name: str) -> tuple[Document, str]:
 
 
 def _beside(document: Document, path: Path) -> Document:
-    """With the file of a trace where it is found: beside the scenario, or else as it is named."""
+    """With the file of a trace where it is found: beside the scenario, or else as it is named.
+
+    The places of ``[build]`` are beside it always.
+    """
     load = document.get("load")
     trace = load.get("trace") if isinstance(load, dict) else None
     name = trace.get("file") if isinstance(trace, dict) else None
@@ -99,7 +103,7 @@ def _beside(document: Document, path: Path) -> Document:
         found = next((each for each in (path.parent / name, Path(name)) if exists(each)), None)
         if found is not None:
             trace["file"] = str(found.resolve())
-    return document
+    return placed(document, path.parent)
 
 
 def with_values(document: Mapping[str, Any], values: Mapping[str, Any]) -> Document:
@@ -210,8 +214,14 @@ def _lean(scenario: Scenario) -> Document:
     """
     whole = asdict(scenario)
     load = whole["load"]
+    if scenario.build is None:
+        del whole["build"]
+    elif scenario.build.version:  # the same version is the same system, wherever it was put
+        whole["build"] = {"version": scenario.build.version}
     if scenario.target is None:
         del whole["target"]
+    if scenario.redis.server is None:
+        del whole["redis"]["server"]
     for kind, tables in ((Load, [load]), (Think, [load["think"]]), (Phase, load["phase"])):
         later = {each.name: _default(each) for each in fields(kind) if each.name not in _FIRST}
         for table in tables:
@@ -269,7 +279,7 @@ def _problem(found: Mapping[str, Any]) -> Problem:
         return Problem(
             key, f"{what}; got {given!r}", f"did you mean {close[0]!r}?" if close else ""
         )
-    secret = loc[:2] in (["system", "env"], ["target", "headers"], ["target", "url"])
+    secret = loc[:2] == ["system", "env"] or loc[:1] == ["target"]
     shown = None if secret else found.get("input")
     if isinstance(shown, str | int | float) and repr(shown) not in what:
         what = f"{what}; got {shown!r}"

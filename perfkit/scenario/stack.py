@@ -62,11 +62,13 @@ class Stack:
 class Redis:
     """The server: a profile of ``stack/redis``. An address is never part of a scenario.
 
-    ``per_queue``: one server for each queue, each with its own pool of workers. ``maxmemory`` and
-    ``policy`` overrule the profile.
+    ``server``: which binary is started, "redis", "valkey", a program on PATH, or a path; None is
+    the first there is. ``per_queue``: one server for each queue, each with its own pool of workers.
+    ``maxmemory`` and ``policy`` overrule the profile.
     """
 
     profile: Name = "stock"
+    server: Annotated[str | None, Field(min_length=1)] = None
     per_queue: bool = False
     maxmemory_bytes: Bytes | None = Field(default=None, alias="maxmemory")
     policy: Literal["noeviction", "allkeys-lru"] | None = None

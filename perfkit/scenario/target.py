@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
+from perfkit.redaction import redact, spellings
 from perfkit.scenario.arguments import Argument
 from perfkit.scenario.fields import CONFIG, Bytes
 from perfkit.scenario.system import Dotted
 
-__all__ = ["JobId", "Target", "UserName", "is_secret_name"]
+__all__ = ["JobId", "Target", "UserName", "is_secret_name", "is_secret_part"]
 
 _LEAST: Final = 4
 _SECRET: Final = re.compile(
     r"auth|cookie|token|secret|passw|api[-_]?key|credential|session|signature", re.IGNORECASE
 )
+_SECRET_PART: Final = re.compile(
+    r"authorization|token|secret|passw|api[-_]?key|credential|private[-_]?key", re.IGNORECASE
+)
+_VARIABLE: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 UserName = Annotated[str, Field(pattern=rf"^({Dotted}|[\w./-]+\.py):{Dotted}$")]
@@ -35,12 +40,62 @@ def is_secret_name(name: str) -> bool:
     return bool(_SECRET.search(name))
 
 
+def is_secret_part(name: str) -> bool:
+    """Whether a field of a query or a body is likely to hold a secret; it has more names."""
+    return bool(_SECRET_PART.search(name))
+
+
+def _is_variable(value: Any) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"env"}
+
+
+def _fields(given: Any) -> Any:
+    """A query or a body without a secret that would be kept with the scenario.
+
+    Raises:
+        ValueError: a field is likely to hold one, or names no variable. Its value is not repeated.
+    """
+    if isinstance(given, str) and redact(given) != given:
+        raise ValueError('it may hold a secret, and a scenario is kept; write { env = "NAME" }')
+    for name, value in _pairs(given):
+        if _is_variable(value):
+            if not _VARIABLE.fullmatch(str(value["env"])):
+                raise ValueError(f'{name} is {{ env = "NAME" }}, with the name of a variable')
+        elif isinstance(value, str) and value and is_secret_part(name):
+            raise ValueError(
+                f'{name} may be a secret, and a scenario is kept; write {{ env = "NAME" }}'
+            )
+        else:
+            _fields(value)
+    return given
+
+
+def _pairs(given: Any) -> list[tuple[str, Any]]:
+    """What is one level down; what is drawn has no level below."""
+    if isinstance(given, Mapping) and "seeded" not in given:
+        return [("it", given)] if _is_variable(given) else [(str(k), v) for k, v in given.items()]
+    return [("", each) for each in given] if isinstance(given, list | tuple) else []
+
+
+def _named(place: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Place -> variable, of every one in a value."""
+    if _is_variable(value):
+        yield place, str(value["env"])
+        return
+    if isinstance(value, Mapping) and "seeded" not in value:
+        for name, each in value.items():
+            yield from _named(f"{place}.{name}", each)
+    elif isinstance(value, list | tuple):
+        for index, each in enumerate(value):
+            yield from _named(f"{place}.{index}", each)
+
+
 def _headers(given: dict[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if not _TOKEN.fullmatch(name):
             raise ValueError("a header's name is letters, digits and hyphens")
         if isinstance(value, Mapping) and "env" in value:
-            if set(value) != {"env"} or not re.fullmatch(r"[A-Za-z_]\w*", str(value["env"])):
+            if not (_is_variable(value) and _VARIABLE.fullmatch(str(value["env"]))):
                 raise ValueError(f'{name} is {{ env = "NAME" }}, with the name of a variable')
         elif isinstance(value, Mapping) and "seeded" in value:
             continue
@@ -81,8 +136,8 @@ class Target:
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
     name: Annotated[str | None, Field(min_length=1, max_length=200)] = None
     headers: Annotated[dict[str, Argument], AfterValidator(_headers)] = Field(default_factory=dict)
-    query: dict[str, Argument] = Field(default_factory=dict)
-    body: Argument = None
+    query: Annotated[dict[str, Argument], AfterValidator(_fields)] = Field(default_factory=dict)
+    body: Annotated[Argument, AfterValidator(_fields)] = None
     job_id: JobId | None = None
     body_limit_bytes: Bytes = Field(default=16 << 20, alias="body_limit")
 
@@ -92,16 +147,19 @@ class Target:
         return "://" in self.url
 
     @property
+    def origin(self) -> str:
+        """Scheme, host and port of an absolute URL, to be shown; empty of a path."""
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}" if self.is_absolute else ""
+
+    @property
     def variables(self) -> dict[str, str]:
-        """Header -> variable of the environment that it comes from."""
-        return {
-            name: str(value["env"])
-            for name, value in self.headers.items()
-            if isinstance(value, Mapping) and "env" in value
-        }
+        """Place, such as ``headers.Authorization`` -> variable that its value comes from."""
+        parts = (("headers", self.headers), ("query", self.query), ("body", self.body))
+        return {place: name for part, value in parts for place, name in _named(part, value)}
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Values to be blotted out of texts, as far as they are set."""
         found = (os.environ.get(name, "") for name in self.variables.values())
-        return tuple(value for value in found if len(value) >= _LEAST)
+        return tuple(way for value in found if len(value) >= _LEAST for way in spellings(value))

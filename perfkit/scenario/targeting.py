@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from perfkit.errors import Problem
 from perfkit.scenario.raw import rows, table
+from perfkit.scenario.target import is_secret_part
+from perfkit.scenario.threshold import OWN
 
 __all__ = ["is_http_system", "targeting"]
 
@@ -43,6 +45,7 @@ def targeting(document: Mapping[str, Any]) -> Iterator[Problem]:
         mend = 'write url = "/orders", or "http://host:port/orders"'
         yield Problem("target.url", "missing: what is asked for", mend)
     yield from _url(str(target.get("url", "/")))
+    yield from _query(str(target.get("url", "/")))
     yield from _application(document, target, has_user)
     if table(document, "redis").get("per_queue") is True and "system" in document:
         mend = "set redis.per_queue = false"
@@ -73,6 +76,16 @@ def _url(url: str) -> Iterator[Problem]:
         yield Problem("target.url", "holds a user's name or password, and a scenario is kept", mend)
 
 
+def _query(url: str) -> Iterator[Problem]:
+    for name, value in parse_qsl(url.partition("?")[2]):
+        if value and is_secret_part(name):
+            what = f"its {name} may be a secret, and a scenario is kept"
+            mend = (
+                f'leave it out of the URL, and set target.query = {{ {name} = {{ env = "NAME" }} }}'
+            )
+            yield Problem("target.url", what, mend)
+
+
 def _application(
     document: Mapping[str, Any], target: Mapping[str, Any], has_user: bool
 ) -> Iterator[Problem]:
@@ -90,6 +103,7 @@ def _application(
 
 def _named_requests(document: Mapping[str, Any]) -> Iterator[Problem]:
     for index, threshold in enumerate(rows(document, "threshold")):
-        if threshold.get("metric") in ("checks", "journey", "raised"):
+        metric = str(threshold.get("metric"))
+        if metric in ("checks", "journey", "raised") or metric.startswith(OWN):
             mend = 'set load.user = "journey.py:user"'
             yield Problem(f"threshold.{index}.metric", "is one of user code; there is none", mend)

@@ -6,6 +6,9 @@ Grammar of ``expr`` (white space is free)::
     agg   := "p(" number ")" | "avg" | "med" | "min" | "max" | "rate" | "count"
     op    := "<" | "<=" | ">" | ">=" | "=="
     value := a number, "500ms" (duration), "5%" (share), "150/s" (rate) or "80MB" (size)
+
+Of a value that user code keeps (``own.NAME``) a number is in its own unit, and ``count`` is how
+often it was kept.
 """
 
 from __future__ import annotations
@@ -19,9 +22,18 @@ from pydantic.dataclasses import dataclass
 from perfkit.scenario.fields import CONFIG, DurationNs, RatePerS
 from perfkit.units import parse_bytes, parse_duration_ns, parse_rate
 
-__all__ = ["METRICS", "TELEMETRY", "WATCHABLE", "Expression", "Threshold", "parse_expression"]
+__all__ = [
+    "METRICS",
+    "OWN",
+    "TELEMETRY",
+    "WATCHABLE",
+    "Expression",
+    "Threshold",
+    "parse_expression",
+    "unit_of",
+]
 
-Unit = Literal["duration", "share", "rate", "count", "bytes"]
+Unit = Literal["duration", "share", "rate", "count", "bytes", "number"]
 
 _RECORDED: Final[dict[str, Unit]] = {
     "latency": "duration",
@@ -64,6 +76,9 @@ _SAMPLED: Final[dict[str, Unit]] = {
 METRICS: Final[dict[str, Unit]] = _RECORDED | _SAMPLED
 """Metric names and what their values are."""
 
+OWN: Final = "own."
+"""Before the name of a value that user code keeps (``ctx.metric``): a number in its own unit."""
+
 TELEMETRY: Final = frozenset(_SAMPLED)
 """Metrics made of samples taken while the trial runs."""
 
@@ -86,6 +101,7 @@ _AGGREGATES: Final[dict[Unit, tuple[str, ...]]] = {
     "share": ("rate",),
     "rate": ("avg",),
     "count": ("count",),
+    "number": ("p", "avg", "med", "min", "max", "count"),
 }
 _AGGREGATES_SAMPLED: Final = ("p", "avg", "med", "min", "max")
 _AGGREGATE: Final = r"\s*(?:p\(\s*(?P<p>\d+(?:\.\d+)?)\s*\)|(?P<agg>avg|med|min|max|rate|count))\s*"
@@ -138,13 +154,18 @@ class Threshold:
     abort_after_ns: DurationNs = Field(default=0, alias="abort_after")  # of the window
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
+        if not is_metric(self.metric):
             known = ", ".join(sorted(METRICS))
-            raise ValueError(f"unknown metric {self.metric!r}; known are {known}")
+            raise ValueError(
+                f"unknown metric {self.metric!r}; known are {known}, and own.NAME of what user "
+                "code keeps by ctx.metric"
+            )
         parse_expression(self.metric, self.expr)
         if self.queue is not None and self.metric in _OF_HOST:
             raise ValueError(f"{self.metric} is not told apart by queue; leave out queue")
         narrowed = self.request is not None or self.queue is not None
+        if self.metric.startswith(OWN) and narrowed:
+            raise ValueError(f"{self.metric} is of iterations; leave out queue and request")
         if self.metric in _OF_JOURNEY and narrowed:
             raise ValueError(f"{self.metric} is of whole iterations; leave out queue and request")
         if self.request is not None and self.metric in TELEMETRY:
@@ -181,6 +202,16 @@ class Threshold:
         return f"{self.metric}{f' of {of}' if of else ''} {self.expr}{part}"
 
 
+def is_metric(name: str) -> bool:
+    """Whether a threshold may be on it."""
+    return name in METRICS or (name.startswith(OWN) and name != OWN)
+
+
+def unit_of(metric: str) -> Unit:
+    """What its values are; those of user code are numbers, in the unit that it gave them."""
+    return "number" if metric.startswith(OWN) else METRICS[metric]
+
+
 def parse_expression(metric: str, expr: str) -> Expression:
     """Parse ``expr`` for a metric.
 
@@ -193,7 +224,7 @@ def parse_expression(metric: str, expr: str) -> Expression:
             f'{expr!r} is not "aggregate operator value"; '
             'write "p(95)<500ms", "rate<0.01" or "avg in 60%..75%"'
         )
-    unit = METRICS[metric]
+    unit = unit_of(metric)
     fits = _AGGREGATES_SAMPLED if metric in TELEMETRY else _AGGREGATES[unit]
     aggregate = "p" if shape["p"] is not None else shape["agg"]
     if aggregate not in fits:

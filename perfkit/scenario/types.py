@@ -13,6 +13,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from perfkit.scenario.arguments import Argument
+from perfkit.scenario.build import Build
 from perfkit.scenario.faults import Fault
 from perfkit.scenario.fields import (
     CONFIG,
@@ -33,6 +34,7 @@ from perfkit.scenario.threshold import Threshold
 
 __all__ = [
     "Autoscale",
+    "Build",
     "Fault",
     "Gateway",
     "Host",
@@ -89,11 +91,12 @@ class Scenario:
     name: Name
     description: str = ""
     system: System | None = None  # None: the sample that comes with perfkit
+    build: Build | None = None  # None: perfkit's interpreter and modules as it finds them
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     load: Load
     target: Target | None = None
     window: Window = Field(default_factory=Window)
-    job: tuple[Job, ...] = Field(min_length=1)
+    job: tuple[Job, ...] = ()  # none where no stack of ours is measured
     gateway: dict[QueueName, Gateway] = Field(default_factory=dict)
     stack: Stack = Field(default_factory=Stack)
     redis: Redis = Field(default_factory=Redis)
@@ -107,6 +110,11 @@ class Scenario:
     def is_journey(self) -> bool:
         """Whether requests are user code's or a template's, and not the built-in ones."""
         return self.load.user is not None or self.target is not None
+
+    @property
+    def has_stack(self) -> bool:
+        """Whether a system is started to be measured; else the target is somebody's own server."""
+        return self.system is not None or self.target is None or not self.target.is_absolute
 
     @property
     def secrets(self) -> tuple[str, ...]:

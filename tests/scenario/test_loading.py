@@ -48,6 +48,13 @@ def test_first_has_no_thresholds_so_that_saturation_is_a_result() -> None:
     assert scenario.threshold == ()
 
 
+def test_the_server_is_part_of_the_arm_but_not_of_its_work() -> None:
+    plain, valkey = parse(smoke(), "smoke"), parse(smoke(redis__server="valkey"), "smoke")
+    assert valkey.redis.server == "valkey"
+    assert digest(plain) != digest(valkey)
+    assert workload_digest(plain) == workload_digest(valkey)
+
+
 def test_all_problems_of_a_file_are_listed_at_once() -> None:
     found = problems(
         smoke(

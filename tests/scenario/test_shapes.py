@@ -160,6 +160,34 @@ def test_only_what_keeps_its_level_is_steady() -> None:
     assert steady == {"1", "6"}  # the flat one and the bursts
 
 
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["flat", *SHAPES]), st.sampled_from(["0s", "3s", "10s"])),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_threshold_over_the_steady_part_is_refused_where_nothing_is_steady(
+    asked: list[tuple[str, str]],
+) -> None:
+    phases = [
+        ({"duration": "10s", "rate": 5.0 + number} if shape == "flat" else shaped(shape))
+        | ({"ramp": ramp} if number and shape in ("flat", "burst") else {})
+        for number, (shape, ramp) in enumerate(asked)
+    ]
+    whole = document(*phases)
+    pieces = parse(whole, "case").stretches
+    is_steady = any(each.steady for each in pieces if each.phase is not None)
+    whole["threshold"] = [{"metric": "latency", "expr": "p(95)<500ms", "over": "steady"}]
+    if is_steady:
+        parse(whole, "case")
+        return
+    (said,) = problems(whole).values()
+    assert said.startswith("threshold.0.over: no part of this load is steady")
+    assert "a phase's name" in said
+
+
 def test_a_piece_is_read_back_from_what_is_stored_of_it() -> None:
     pieces = parse(document(*(shaped(each) for each in SHAPES)), "case").stretches
     assert tuple(stretch_of(asdict(each)) for each in pieces) == pieces

@@ -105,6 +105,124 @@ def test_a_secret_is_refused_in_the_file_and_not_repeated(name: str) -> None:
     assert "pl4nted" not in str(told)
 
 
+@pytest.mark.parametrize(
+    ("target", "key"),
+    [
+        ({"url": "/", "query": {"api_key": "pl4nted"}}, "target.query"),
+        ({"url": "/", "body": {"user": [{"password": "pl4nted"}]}}, "target.body"),
+        ({"url": "/", "body": "user=ann&password=pl4nted"}, "target.body"),
+        ({"url": "/", "body": {"password": {"env": "a pl4nted"}}}, "target.body"),
+        ({"url": "/orders?size=3&token=pl4nted"}, "target.url"),
+        ({"url": "http://host/orders?secret=pl4nted"}, "target.url"),
+    ],
+)
+def test_a_secret_in_a_query_or_a_body_is_refused_and_not_repeated(
+    target: dict[str, Any], key: str
+) -> None:
+    more = {"job": [], "gateway": {}} if "://" in target["url"] else {}
+    found = document(target=target) | more
+    with pytest.raises(ScenarioError) as caught:
+        parse(found, "journey.toml")
+    told = {each.key: f"{each.what} ({each.mend})" for each in caught.value.problems}
+    assert list(told) == [key]
+    assert "env" in told[key]
+    assert "pl4nted" not in str(caught.value)
+
+
+def test_values_of_the_environment_are_known_wherever_they_stand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("A", "pl4nted one")
+    monkeypatch.setenv("B", "pl4nted two")
+    scenario = read(
+        target={
+            "url": "/",
+            "query": {"token": {"env": "A"}},
+            "body": {"users": [{"password": {"env": "B"}, "max_tokens": 3}]},
+        }
+    )
+    assert scenario.target is not None
+    assert scenario.target.variables == {"query.token": "A", "body.users.0.password": "B"}
+    assert {"pl4nted one", "pl4nted%20one", "pl4nted+two"} <= set(scenario.secrets)
+
+
+ELSEWHERE = {"target": {"url": "https://shop.test:8443/orders?size=3"}}
+
+
+def elsewhere(**more: Any) -> dict[str, Any]:
+    return {"name": "elsewhere", "load": {"model": "open", "rate": 5.0}} | ELSEWHERE | more
+
+
+def test_a_server_elsewhere_needs_no_jobs_and_has_no_stack() -> None:
+    scenario = parse(elsewhere(), "elsewhere.toml")
+    assert not scenario.has_stack
+    assert scenario.target is not None
+    assert scenario.target.origin == "https://shop.test:8443"
+    assert parse(document(target={"url": "/orders"}), "own.toml").has_stack
+
+
+def test_everything_of_a_stack_is_refused_in_one_problem() -> None:
+    given = elsewhere(
+        job=[{"queue": "payments"}],
+        gateway={"payments": {"median": "1ms"}},
+        stack={"workers": 2},
+        redis={"profile": "turbo"},
+        fault=[{"action": "kill", "target": "worker", "at": "1s"}],
+        host={"system_cpus": "0"},
+    )
+    with pytest.raises(ScenarioError) as caught:
+        parse(given, "elsewhere.toml")
+    of_stack = [each for each in caught.value.problems if "of a stack" in each.what]
+    assert len(of_stack) == 1
+    said = str(of_stack[0])
+    for name in ("job", "gateway", "stack.workers", "redis.profile", "fault", "host.system_cpus"):
+        assert name in said
+    assert "[system]" in of_stack[0].mend
+
+
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        ({"metric": "queue.backlog", "expr": "max<10"}, "of a stack"),
+        ({"metric": "workers.cpu", "expr": "avg<0.5"}, "of a stack"),
+        ({"metric": "lost", "expr": "count==0"}, "of a stack"),
+        ({"metric": "latency", "queue": "payments", "expr": "p(95)<1s"}, "no queues"),
+        ({"metric": "latency", "over": "dusk", "expr": "p(95)<1s"}, "no phase"),
+    ],
+)
+def test_a_threshold_that_only_a_stack_can_answer_is_refused(
+    threshold: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        parse(elsewhere(threshold=[threshold]), "elsewhere.toml")
+    assert words in str(caught.value)
+
+
+def test_thresholds_on_requests_and_on_the_generator_are_taken() -> None:
+    rows = [
+        {"metric": "latency", "request": "GET /orders", "expr": "p(95)<1s"},
+        {"metric": "errors", "expr": "rate<1%"},
+        {"metric": "generator.cpu", "expr": "max<0.9"},
+    ]
+    assert len(parse(elsewhere(threshold=rows), "elsewhere.toml").threshold) == 3
+
+
+def test_phases_are_checked_without_a_stack_too() -> None:
+    load = {"model": "open", "phase": [{"duration": "5s", "users": 3}]}
+    with pytest.raises(ScenarioError) as caught:
+        parse(elsewhere(load=load), "elsewhere.toml")
+    assert "load.phase.0.rate" in {each.key for each in caught.value.problems}
+
+
+def test_own_values_are_targets_where_there_is_user_code() -> None:
+    row = {"metric": "own.basket", "expr": "p(95)<50"}
+    assert "there is none" in str(problems(threshold=[row]))
+    (threshold,) = read(load=USER, threshold=[row]).threshold
+    assert str(threshold) == "own.basket p(95)<50"
+    assert "of iterations" in str(problems(load=USER, threshold=[{**row, "request": "pay"}]))
+    assert "does not fit" in str(problems(load=USER, threshold=[{**row, "expr": "rate<1"}]))
+
+
 def test_a_password_in_a_url_is_not_repeated() -> None:
     assert "pl4nted" not in str(problems(target={"url": "http://ann:pl4nted@host/", "app": 3}))
 

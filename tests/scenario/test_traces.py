@@ -202,6 +202,12 @@ def test_the_window_is_what_the_trace_holds_behind_the_warm_up(tmp_path: Path) -
     ]
 
 
+def test_a_trace_has_no_steady_part_for_a_threshold(tmp_path: Path) -> None:
+    whole = replaying(written(tmp_path, "0\n1\n4\n9\n"))
+    whole["threshold"] = [{"metric": "latency", "expr": "p(95)<500ms", "over": "steady"}]
+    assert "no part of this load is steady" in problems(whole)["threshold.0.over"]
+
+
 def test_a_window_that_is_given_cuts_a_trace_and_says_so(tmp_path: Path) -> None:
     file = written(tmp_path, "0\n1\n4\n9\n")
     scenario = parse(replaying(file, window__duration="4s"), "case")
