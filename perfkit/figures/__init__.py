@@ -12,8 +12,10 @@ from perfkit.figures.books import accounting
 from perfkit.figures.chart import (
     Axis,
     Bars,
+    Box,
     Chart,
     Instant,
+    Intervals,
     Line,
     Note,
     Panel,
@@ -22,7 +24,13 @@ from perfkit.figures.chart import (
     Span,
     Table,
 )
+from perfkit.figures.comparison import answer, effects, noise_floor, unlike_arms, validity
+from perfkit.figures.comparison_charts import forest, shift, trials_in_time
+from perfkit.figures.comparison_stages import arms_by_stage, changes_by_stage
+from perfkit.figures.contributions import contributions
+from perfkit.figures.demands import demands, laws
 from perfkit.figures.environment import environment, reproduce, settings
+from perfkit.figures.findings import findings
 from perfkit.figures.instrument import instrument
 from perfkit.figures.journeys import journeys
 from perfkit.figures.latency import by_percentile, intended_and_sent
@@ -44,8 +52,10 @@ __all__ = [
     "Axis",
     "Bars",
     "Block",
+    "Box",
     "Chart",
     "Instant",
+    "Intervals",
     "Line",
     "Note",
     "Panel",
@@ -56,23 +66,33 @@ __all__ = [
     "accounting",
     "across",
     "against_workers",
+    "answer",
+    "arms_by_stage",
     "breakdown",
     "by_percentile",
     "cells",
+    "changes_by_stage",
     "commands",
+    "contributions",
     "cpu",
     "cpu_over_time",
+    "demands",
+    "effects",
     "environment",
+    "findings",
     "first_screen",
+    "forest",
     "in_flight",
     "instrument",
     "intended_and_sent",
     "journeys",
     "latency_against_workers",
     "latency_events",
+    "laws",
     "matrix",
     "mechanisms",
     "memory",
+    "noise_floor",
     "oldest",
     "percentiles",
     "phases",
@@ -83,11 +103,15 @@ __all__ = [
     "scale_events",
     "scoreboard",
     "settings",
+    "shift",
     "slow_commands",
     "stalled",
     "throughput",
     "titles",
     "trials",
+    "trials_in_time",
+    "unlike_arms",
+    "validity",
     "waiting",
     "windows",
     "worker_time",

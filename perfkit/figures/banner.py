@@ -16,7 +16,7 @@ from perfkit.figures.tables import marks, trials_table
 if TYPE_CHECKING:
     from perfkit.verdict import Headline, Verdict
 
-__all__ = ["first_screen"]
+__all__ = ["first_screen", "origin_line"]
 
 _FEW: Final = 2
 _SCENARIOS: Final = 3  # with more of them the words about each lie folded
@@ -59,7 +59,7 @@ def first_screen(
         f"{_reasons(reasons)}</div>"
         f"{table(trials_table(trials), marks=marks(trials))}"
         f'<p class="pk-small">{text(instrument_line(trials, facts))}</p>'
-        f'<p class="pk-small">{text(_origin(manifest))}</p>'
+        f'<p class="pk-small">{text(origin_line(manifest))}</p>'
         f"{warned(manifest.get('warnings') or ())}"
     )
     plain = "\n".join(
@@ -100,13 +100,16 @@ def _reasons(reasons: list[str]) -> str:
     )
 
 
-def _origin(manifest: Mapping[str, Any]) -> str:
+def origin_line(manifest: Mapping[str, Any]) -> str:
+    """Which run it is, when and where it was measured, and what must be known of that."""
     host = manifest.get("host") or {}
     when = pd.Timestamp(int(manifest.get("created_ns") or 0), unit="ns", tz="UTC")
     parts = [
         f"{manifest.get('name')} {manifest.get('run_id')}",
         f"{when:%Y-%m-%d %H:%M} UTC",
-        f"{host.get('cpus') or '?'} CPUs, {host.get('cpu_model') or 'unknown model'}",
+        f"{host.get('cpus') or '?'} CPUs, {host.get('cpu_model') or 'unknown model'}"
+        if any(host.values())
+        else "measured elsewhere",
         f"perfkit {manifest.get('perfkit_version')}",
     ]
     if manifest.get("status") != "complete":

@@ -91,7 +91,7 @@ def _sentence(whole: Accounting, parts: Mapping[str, Accounting], cut: int) -> s
     if wrong:
         return f"The books do not balance: {'; '.join(wrong)}."
     if not whole.jobs_known:
-        return "Every request that was sent is accounted for. What became of the jobs is not known."
+        return "Every request that was sent is accounted for. There were only requests, no jobs."
     return "The books balance: every accepted job is in exactly one class."
 
 

@@ -17,9 +17,11 @@ __all__ = [
     "POINTS_PER_LINE",
     "Axis",
     "Bars",
+    "Box",
     "Chart",
     "Dash",
     "Instant",
+    "Intervals",
     "Line",
     "Mark",
     "Note",
@@ -88,6 +90,19 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Intervals:
+    """Values with the interval of each; ``across``: it lies along x, and so do low and high."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[Number, ...]
+    low: tuple[Number, ...]
+    high: tuple[Number, ...]
+    colour: str
+    across: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bars:
     """One series of bars over categories."""
 
@@ -104,6 +119,16 @@ class Span:
     start: float
     end: float
     label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A shaded field of both axes: a margin."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +161,7 @@ class Note:
     left: bool = False
 
 
-Mark: TypeAlias = Line | Points | Bars | Span | Instant | Rule | Note
+Mark: TypeAlias = Line | Points | Intervals | Bars | Span | Box | Instant | Rule | Note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,7 +332,7 @@ def _described(panels: tuple[Panel, ...]) -> str:
         what = [
             f"{mark.name} {_range(mark.y)}"
             for mark in panel.marks
-            if isinstance(mark, Line | Points | Bars)
+            if isinstance(mark, Line | Points | Intervals | Bars)
         ]
         what += [mark.text for mark in panel.marks if isinstance(mark, Note)]
         what += [

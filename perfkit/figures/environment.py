@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pandas as pd
 
 from perfkit.figures.chart import Table
-from perfkit.figures.markup import Block, table, text, warned
+from perfkit.figures.markup import Block, sentence, table, text, warned
 from perfkit.figures.multiples import titles
 from perfkit.units import format_bytes, format_duration
 
@@ -43,6 +44,11 @@ def environment(manifest: Mapping[str, Any]) -> Block:
         ("code", _code(git)),
         ("perfkit", str(manifest.get("perfkit_version"))),
     ]
+    if target := _target(manifest):
+        rows = [("target", target), *(row for row in rows if row[0] != "Redis" or redis)]
+    if not any(host.values()):  # of an import
+        rows = [row for row in rows if row[0] == "perfkit" or (row[0] == "packages" and row[1])]
+        rows.append(("measured", "elsewhere, on a machine of which nothing is known"))
     shown = Table(columns=("", "recorded"), rows=tuple(rows))
     config = redis.get("config") or {}
     more = ""
@@ -94,6 +100,8 @@ def settings(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) ->
     ]
     columns: tuple[str, ...] = ("trial", "pool", "workers", "threads", "prefetch", "worker timeout")
     columns = (*columns, "heartbeat timeout", "preset", "ingest", "Redis")
+    if not rows:
+        return sentence("No stack was started: what was asked was a server's own.")
     differing = _differing({name: _redis(facts(trial)) for trial, name in names.items()})
     more = table(differing) if differing.rows else ""
     warnings = dict.fromkeys(
@@ -106,6 +114,14 @@ def settings(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) ->
         html=table(Table(columns=columns, rows=tuple(rows))) + notes + more,
         plain="\n".join((*("  ".join(row) for row in (*rows, *differing.rows)), *warnings)),
     )
+
+
+def _target(manifest: Mapping[str, Any]) -> str:
+    """Whom the requests went to, where a scenario says so by URL: scheme, host and port."""
+    documents = (each.get("document") or {} for each in (manifest.get("scenarios") or {}).values())
+    urls = (str((each.get("target") or {}).get("url") or "") for each in documents)
+    parts = (urlsplit(url) for url in urls if "://" in url)
+    return ", ".join(dict.fromkeys(f"{each.scheme}://{each.netloc}" for each in parts))
 
 
 def _redis(facts: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -75,6 +75,8 @@ def instrument_line(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, An
         for name in ("p50", "p99", "max")
     )
     each = ", at most" if len(trials) > 1 else ""
+    if not any(generators) and math.isnan(share):
+        return "Instrument: not perfkit's; what it cost, and whether it sent in time, is not known."
     return (
         f"Instrument{each}: generator {format_percent(share)} of a core{_busiest(*generators)},"
         f" {format_duration(cost)} a request; send lag {lag}."

@@ -14,8 +14,10 @@ from perfkit.figures.chart import (
     POINTS_PER_LINE,
     Axis,
     Bars,
+    Box,
     Chart,
     Instant,
+    Intervals,
     Line,
     Mark,
     Note,
@@ -64,6 +66,8 @@ def render(chart: Chart) -> dict[str, Any]:
     }
     if any(panel.bars == "stack" for panel in chart.panels):
         layout["barmode"] = "stack"
+    if any(isinstance(mark, Intervals) for panel in chart.panels for mark in panel.marks):
+        layout["hovermode"] = "closest"
     if any(isinstance(mark, Bars) for panel in chart.panels for mark in panel.marks):
         layout["hovermode"] = "closest"
         layout["bargap"] = 0.35
@@ -153,7 +157,7 @@ def _panel(
     )
     points = chart.points_per_line(POINTS_PER_LINE)
     for mark in panel.marks:
-        if isinstance(mark, Span | Instant | Rule):
+        if isinstance(mark, Span | Box | Instant | Rule):
             _shape(mark, suffix, layout)
             continue
         if isinstance(mark, Note):
@@ -227,6 +231,8 @@ def _traces(mark: Mark, panel: Panel, *, dotted: bool, points: int) -> list[dict
                 "marker": {"size": 7, "color": style.value(mark.colour)},
             }
         ]
+    if isinstance(mark, Intervals):
+        return [_intervals(mark)]
     if isinstance(mark, Bars):
         bars: dict[str, Any] = {
             "type": "bar",
@@ -243,7 +249,43 @@ def _traces(mark: Mark, panel: Panel, *, dotted: bool, points: int) -> list[dict
     raise TypeError(f"{type(mark).__name__} is not drawn by a trace")
 
 
-def _shape(mark: Span | Instant | Rule, suffix: str, layout: dict[str, Any]) -> None:
+def _intervals(mark: Intervals) -> dict[str, Any]:
+    """Dots with whiskers; where an end is not known only the dot."""
+    values = mark.x if mark.across else mark.y
+
+    def reach(ends: tuple[Number, ...]) -> list[Number]:
+        return [
+            None if value is None or end is None else _short(abs(end - value))
+            for value, end in zip(values, ends, strict=True)
+        ]
+
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": _plain(mark.name),
+        "x": _shorts(mark.x),
+        "y": _shorts(mark.y),
+        "marker": {"size": 8, "color": style.value(mark.colour)},
+        "error_x" if mark.across else "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": reach(mark.high),
+            "arrayminus": reach(mark.low),
+            "color": style.value(mark.colour),
+            "thickness": 1.6,
+            "width": 4,
+        },
+    }
+
+
+def _shape(mark: Span | Box | Instant | Rule, suffix: str, layout: dict[str, Any]) -> None:
+    if isinstance(mark, Box):
+        field: dict[str, Any] = {"xref": f"x{suffix}", "yref": f"y{suffix}", "type": "rect"}
+        field |= {"x0": _short(mark.left), "x1": _short(mark.right)}
+        field |= {"y0": _short(mark.bottom), "y1": _short(mark.top)}
+        field |= {"line": {"width": 0}, "fillcolor": style.value("window"), "layer": "below"}
+        layout["shapes"].append(field)
+        return
     note: dict[str, Any] = {
         "text": _plain(mark.label),
         "showarrow": False,

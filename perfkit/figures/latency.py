@@ -19,14 +19,12 @@ from perfkit.figures.chart import (
     time_ticks,
 )
 from perfkit.figures.multiples import PANELS, at_least, drawn, highest, lowest
+from perfkit.figures.naming import words_of
 from perfkit.figures.style import COLOURS, trial_colours
 from perfkit.units import format_count, format_duration, format_percent
 
 __all__ = ["by_percentile", "intended_and_sent"]
 
-_READING: Final = (
-    "Each step right leaves a tenth as many jobs; lines end where fewer than ten jobs are left"
-)
 _DASHES: Final[tuple[Dash, ...]] = ("solid", "dash", "dot")
 _TICKS: Final = (
     (0.0, "0"),
@@ -56,13 +54,13 @@ def by_percentile(
         windows: ``windows(trials, run.trial_facts)``; it bounds what is infinite.
     """
     curve = curve[curve["trial"].isin(list(names))]
-    reading = f"{_READING}; the scale of time is logarithmic."
+    words = words_of(percentiles)
+    reading = (
+        f"Each step right leaves a tenth as many {words.things}; lines end where fewer than ten"
+        f" {words.things} are left; the scale of time is logarithmic."
+    )
     if not _finite(curve):
-        return Chart(
-            title="No job of the window finished",
-            reading=reading,
-            empty="Latency needs finished jobs; the accounting below says where they are.",
-        )
+        return Chart(title=words.none, reading=reading, empty=words.mend)
     styles = {
         trial: (colour, _DASHES[place // COLOURS % len(_DASHES)])
         for place, (trial, colour) in enumerate(zip(names, trial_colours(len(names)), strict=True))
@@ -81,7 +79,7 @@ def by_percentile(
                     if math.isnan(share)
                     else format_percent(share, 0 if share >= 0.01 else 1)
                 )
-                marks += [line, *_end(line, f"{part} never finished", curve)]
+                marks += [line, *_end(line, f"{part} {words.never}", curve)]
         panels.append(_panel(queue, tuple(marks), curve))
     return Chart(
         title=_finding(percentiles, names, curve, windows), reading=reading, panels=tuple(panels)
@@ -102,16 +100,13 @@ def intended_and_sent(
         "From intended is what a user waits. Where it rises above from sent, requests left late"
         " and only the solid line tells it."
     )
+    words = words_of(latency)
     if not _finite(latency):
-        return Chart(
-            title="No job of the window finished",
-            reading=reading,
-            empty="Latency needs finished jobs; the accounting below says where they are.",
-        )
+        return Chart(title=words.none, reading=reading, empty=words.mend)
     if response.empty:
         return Chart(
             title="When requests were due is not known",
-            reading=reading,
+            reading="",
             empty="Latency counts from the time of sending: what waited before that is not in it.",
         )
     shown = [trial for trial in names if (latency["trial"] == trial).any()]
@@ -119,7 +114,7 @@ def intended_and_sent(
     for trial in shown[:PANELS]:
         mine, sent = latency[latency["trial"] == trial], response[response["trial"] == trial]
         line = _line("from intended", mine, "blue")
-        end = _end(line, "the rest never finished", latency)
+        end = _end(line, f"the rest {words.never}", latency)
         marks: tuple[Mark, ...] = (line, _line("from sent", sent, "orange", "dash"), *end)
         panels.append(_panel(names[trial], marks, latency))
     return Chart(
@@ -185,7 +180,7 @@ def _panel(title: str, marks: tuple[Mark, ...], curve: pd.DataFrame) -> Panel:
     return Panel(
         title=title,
         x=Axis(
-            title="share of jobs at or below",
+            title=f"share of {words_of(curve).things} at or below",
             ticks=tuple(tick for tick in _TICKS if tick[0] <= last + 0.05),
         ),
         y=Axis(title="latency", scale="log", ticks=time_ticks(numbers(curve["value_ns"], 1e-6))),
@@ -201,7 +196,7 @@ def _finding(
 ) -> str:
     known = percentiles[percentiles["trial"].isin(list(names)) & percentiles["p95_ns"].notna()]
     if known.empty:
-        return "Too few jobs finished for a percentile"
+        return f"Too few {words_of(percentiles).things} for a percentile"
     slow, fast = highest(known, "p95_ns"), lowest(known, "p95_ns")
 
     def words(row: pd.Series) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from perfkit.figures.chart import Axis, Chart, Line, Panel, numbers
 from perfkit.figures.multiples import drawn, each, sound, span
+from perfkit.figures.naming import words_of_trials
 from perfkit.figures.style import FLOWS
 from perfkit.units import format_rate
 
@@ -39,7 +40,11 @@ def throughput(
         windows: the stretches to shade.
     """
     title = _finding(trials)
-    reading = "Where the green line follows the dashed one, the stack keeps up with what is asked."
+    words = words_of_trials(trials)
+    reading = (
+        f"Where the green line follows the dashed one, the {words.system} keeps up with what is"
+        " asked."
+    )
     if timeline.empty:
         return Chart(
             title=title, reading=reading, empty="No request came due, so there is no rate."
@@ -62,7 +67,7 @@ def throughput(
             Panel(
                 title=part.title,
                 x=TIME,
-                y=Axis(title="jobs per second", zero=True),
+                y=Axis(title=f"{words.things} per second", zero=True),
                 marks=(*span(windows, part.trial), *lines),
             )
         )
@@ -99,7 +104,7 @@ def load_line(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) -
         if row["model"] == "closed":
             users = facts(int(row["trial"])).get("users")
             most = "" if math.isnan(float(row["offered_per_s"])) else f", at most {rate}"
-            kind = f"closed model, {users or 'unknown'} users{most}"
+            kind = f"closed model{f', {users} users' if users else ''}{most}"
         else:
             kind = f"open model, {rate} offered"
         kinds.setdefault(kind, []).append(float(row["due_per_s"]))
@@ -127,7 +132,11 @@ def _finding(trials: pd.DataFrame) -> str:
     if len(short) == 0:
         due = f"the {_range(list(known['due_per_s']))} that came due"
         if count["undecided"]:
-            who = f"{count['undecided']} of {len(known)} trials" if several else "the stack"
+            who = (
+                f"{count['undecided']} of {len(known)} trials"
+                if several
+                else f"the {words_of_trials(trials).system}"
+            )
             verb = "keeps" if count["undecided"] == 1 else "keep"
             return f"Not decided whether {who} {verb} up with {due}{rest}"
         who = f"{len(known)} trials keep" if rest else "Every trial keeps"
@@ -143,4 +152,4 @@ def _finding(trials: pd.DataFrame) -> str:
 
 
 def _one(row: pd.DataFrame, named: bool, verb: str) -> str:
-    return f"{row['title'].iloc[0] if named else 'The stack'} {verb}"
+    return f"{row['title'].iloc[0] if named else f'The {words_of_trials(row).system}'} {verb}"

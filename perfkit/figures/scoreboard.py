@@ -121,6 +121,8 @@ def in_unit(unit: str, value: float, *, exact: bool = False) -> str:
         return f"{value:g}/s" if exact else format_rate(value)
     if unit == "bytes":
         return format_bytes(value)
+    if unit == "number":
+        return f"{value:.4g}"
     return format_count(value) if float(value).is_integer() else f"{value:.1f}"
 
 

@@ -31,7 +31,9 @@ def breakdown(stages: pd.DataFrame, names: dict[int, str]) -> Chart:
             empty="The stages of a job are known when it has finished.",
         )
     reading += drawn(stages["trial"].nunique())
-    order = [str(stage) for stage in stages["stage"].unique()]
+    known = [str(stage) for stage in stages["stage"].unique()]
+    # A stage that took no time anywhere has no bar.
+    order = [each for each in known if stages.loc[stages["stage"] == each, "mean_ns"].max() > 0]
     free = iter(palette(len(order)))
     colours = {stage: STAGES.get(stage) or next(free) for stage in order}
     panels = []

@@ -16,14 +16,17 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from perfkit.figures import style
 from perfkit.figures.chart import (
     Axis,
     Bars,
+    Box,
     Chart,
     Instant,
+    Intervals,
     Line,
     Note,
     Number,
@@ -128,10 +131,12 @@ def _panel(panel: Panel, axes: Axes, handles: dict[str, Any], chart: Chart) -> N
     series = [mark for mark in panel.marks if isinstance(mark, Bars)]
     for mark in panel.marks:
         artist = _mark(mark, panel, axes, series, stacked, chart)
-        if artist is not None and not isinstance(mark, Span | Instant | Rule | Note):
+        if artist is not None and not isinstance(mark, Span | Box | Instant | Rule | Note):
             handles.setdefault(mark.name, artist)
     if panel.horizontal and not axes.yaxis_inverted():
         axes.invert_yaxis()
+    if any(isinstance(mark, Intervals) and mark.across for mark in panel.marks):
+        axes.margins(y=0.12)  # the first row and the last stand on no edge
     if across.zero:
         axes.set_xlim(left=0)
     if up.zero:
@@ -183,8 +188,14 @@ def _mark(
             markersize=5,
         )
         return dots
+    if isinstance(mark, Intervals):
+        return _intervals(mark, axes)
     if isinstance(mark, Bars):
         return _bars(mark, panel, axes, series, stacked)
+    if isinstance(mark, Box):
+        wide, high = mark.right - mark.left, mark.top - mark.bottom
+        field: dict[str, Any] = {"color": style.value("window"), "linewidth": 0, "zorder": 0}
+        axes.add_patch(Rectangle((mark.left, mark.bottom), wide, high, **field))
     if isinstance(mark, Span):
         axes.axvspan(mark.start, mark.end, color=style.value("window"), linewidth=0, zorder=0)
         axes.text(
@@ -232,6 +243,26 @@ def _mark(
             color=style.value(mark.colour),
         )
     return None
+
+
+def _intervals(mark: Intervals, axes: Axes) -> Any:
+    """Dots with whiskers; where an end is not known only the dot."""
+    values = _gaps(mark.y) if not mark.across else list(mark.x)
+    below = [value - end for value, end in zip(values, _gaps(mark.low), strict=True)]
+    above = [end - value for value, end in zip(values, _gaps(mark.high), strict=True)]
+    reach = [below, above]
+    return axes.errorbar(
+        mark.x,
+        _gaps(mark.y),
+        xerr=reach if mark.across else None,
+        yerr=None if mark.across else reach,
+        color=style.value(mark.colour),
+        linestyle="none",
+        marker="o",
+        markersize=5,
+        elinewidth=1.6,
+        capsize=3,
+    )
 
 
 def _bars(

@@ -12,6 +12,7 @@ from perfkit.figures.chart import Table
 from perfkit.figures.load import offered
 from perfkit.figures.markup import Block, table
 from perfkit.figures.multiples import titles
+from perfkit.figures.naming import words_of
 from perfkit.units import (
     format_count,
     format_ms,
@@ -85,6 +86,7 @@ def percentiles(frame: pd.DataFrame, names: dict[int, str]) -> Block:
         frame: ``run.percentiles()``.
         names: ``titles(trials)``.
     """
+    words = words_of(frame)
     rows = []
     for _, row in frame.iterrows():
         rows.append(
@@ -99,10 +101,12 @@ def percentiles(frame: pd.DataFrame, names: dict[int, str]) -> Block:
         )
     return _block(
         Table(
-            columns=("trial", "queue", "n", "P50 ms", "P95 ms", "P99 ms", "mean ms", "unfinished"),
+            columns=(
+                *("trial", "queue" if words.things == "jobs" else "request", "n"),
+                *("P50 ms", "P95 ms", "P99 ms", "mean ms", words.unfinished),
+            ),
             rows=tuple(rows),
-            note="Jobs intended inside the window, from the intended time; one that never finished"
-            " counts as ∞.",
+            note=words.note,
         )
     )
 

@@ -8,18 +8,22 @@ of load. The *cohort* is what was intended inside the window.
 """
 
 from perfkit.frames.costs import HostUse, host_use, resource_timeline, resources, slot_use
+from perfkit.frames.demanding import busy
 from perfkit.frames.distribution import curve, percentiles
 from perfkit.frames.gauges import Gauge, gauge
+from perfkit.frames.holding import Held, held
 from perfkit.frames.incidents import Incidents, Outage, Restart, Silence, incidents_of
 from perfkit.frames.journeys import journeys
-from perfkit.frames.naming import Arm, arms, titles
+from perfkit.frames.naming import Arm, arms, repetitions, titles
 from perfkit.frames.phasing import Phase, Spans, phases, phases_of, spans_of, within
+from perfkit.frames.primaries import Kind, Primary, primaries, primaries_of
 from perfkit.frames.redelivering import SLEEP_NS, Redelivery, redeliveries
 from perfkit.frames.rows import calls, deliveries, jobs, leftovers, requests, samples
 from perfkit.frames.servers import latency_events, slow_commands
 from perfkit.frames.session import Session, session
-from perfkit.frames.staging import STAGES, stages
+from perfkit.frames.staging import STAGES, job_stages, stages
 from perfkit.frames.stalling import Stall, stalled, stalled_most, stalls
+from perfkit.frames.stamps import disordered, served, stays
 from perfkit.frames.summary import trials
 from perfkit.frames.timelines import backlog, timeline, waiting, waiting_at
 from perfkit.frames.workforce import (
@@ -37,10 +41,13 @@ __all__ = [
     "Arm",
     "Force",
     "Gauge",
+    "Held",
     "HostUse",
     "Incidents",
+    "Kind",
     "Outage",
     "Phase",
+    "Primary",
     "Redelivery",
     "Restart",
     "Session",
@@ -49,13 +56,17 @@ __all__ = [
     "Stall",
     "arms",
     "backlog",
+    "busy",
     "calls",
     "curve",
     "deliveries",
+    "disordered",
     "force",
     "gauge",
+    "held",
     "host_use",
     "incidents_of",
+    "job_stages",
     "jobs",
     "journeys",
     "latency_events",
@@ -63,13 +74,17 @@ __all__ = [
     "percentiles",
     "phases",
     "phases_of",
+    "primaries",
+    "primaries_of",
     "recovery_s",
     "redeliveries",
+    "repetitions",
     "requests",
     "resource_timeline",
     "resources",
     "samples",
     "scale_events",
+    "served",
     "session",
     "slot_use",
     "slow_commands",
@@ -78,6 +93,7 @@ __all__ = [
     "stalled",
     "stalled_most",
     "stalls",
+    "stays",
     "timeline",
     "titles",
     "trials",

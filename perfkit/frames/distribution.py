@@ -42,7 +42,8 @@ def percentiles(
 
     Columns: those of ``by``, n (values that are there), one ``pNN_ns`` per percentile (exact, type
     7), mean_ns, unfinished (of n, how many are +infinity). Any of them may be +infinity. Of an
-    import that was corrected for omission, n counts what the correction added, too.
+    import that was corrected for omission, n counts what the correction added, too. Of trials
+    without jobs there is one column more, ``of``: "requests", or "imported" ones.
 
     Raises:
         ValueError: unknown column.
@@ -50,11 +51,12 @@ def percentiles(
     groups = _checked(by, value)
     quantiles = ", ".join(f'type7(ordered, {p / 100!r}) as "{_name(p)}"' for p in ps)
     with session(run) as sql:
-        return sql.frame(f"""
+        found = sql.frame(f"""
             with grouped as ({_grouped(groups, value)})
             select {groups}, n{"," if quantiles else ""} {quantiles}, mean_ns, unfinished
             from grouped order by {groups}
         """)
+    return _said_of(run, found)
 
 
 def curve(
@@ -62,8 +64,9 @@ def curve(
 ) -> pd.DataFrame:
     """A column of `jobs` by quantile over the cohort, for a chart on a log-nines axis.
 
-    Columns: those of ``by``, n, quantile (0 to 1), value_ns. The grid is 1 - 10^-x, 20 steps to a
-    decade, cut where fewer than 10 values remain beyond, though never below the median.
+    Columns: those of ``by``, n, quantile (0 to 1), value_ns; ``of`` as `percentiles` has it. The
+    grid is 1 - 10^-x, 20 steps to a decade, cut where fewer than 10 values remain beyond, though
+    never below the median.
 
     Raises:
         ValueError: unknown column.
@@ -73,7 +76,7 @@ def curve(
         grouped = f"with grouped as ({_grouped(groups, value)})"
         most = sql.rows(f"{grouped} select max(n) from grouped")[0][0] or 0
         # The neighbours of all quantiles are picked at once: a list is long, and copied per use.
-        return sql.frame(
+        found = sql.frame(
             f"""
             {grouped}, picked as (
                 select {groups}, n, unnest($grid) as quantile,
@@ -93,6 +96,19 @@ def curve(
             """,
             {"grid": _grid(int(most))},
         )
+    return _said_of(run, found)
+
+
+def _said_of(run: StoredRun, found: pd.DataFrame) -> pd.DataFrame:
+    """With ``of`` where a trial recorded no jobs."""
+    if "trial" not in found or all(run.facts(trial).jobs_recorded for trial in run.trials):
+        return found
+    words = {
+        trial: "jobs" if facts.jobs_recorded else "imported" if facts.imported else "requests"
+        for trial in run.trials
+        for facts in (run.facts(trial),)
+    }
+    return found.assign(of=found["trial"].map(words).astype(object))
 
 
 def _grid(most: int) -> list[float]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from perfkit.store import StoredRun, TrialFacts
 
-__all__ = ["Arm", "arms", "titles"]
+__all__ = ["Arm", "arms", "repetitions", "titles"]
 
 
 def titles(run: StoredRun) -> dict[int, str]:
@@ -45,6 +45,16 @@ class Arm(NamedTuple):
 def arms(run: StoredRun) -> dict[int, Arm]:
     """The arm of each trial that has data."""
     return {trial: _arm(run.facts(trial)) for trial in run.trials}
+
+
+def repetitions(run: StoredRun) -> list[list[int]]:
+    """Trials with data that differ in the repetition alone, in the order of the first of each."""
+    found: dict[tuple[str, str, str], list[int]] = {}
+    for trial in run.trials:
+        facts = run.facts(trial)
+        asked = (facts.scenario, facts.label, repr(sorted(facts.axes.items())))
+        found.setdefault(asked, []).append(trial)
+    return list(found.values())
 
 
 def _arm(facts: TrialFacts) -> Arm:

@@ -144,7 +144,7 @@ _NULLABLE: Final = {
     for schema in TABLES.values()
     for field in schema
     if field.nullable and pa.types.is_integer(field.type)
-} | {"first_started_ns", "written_ns"}
+} | {"first_started_ns", "written_ns", "released_ns"}
 
 
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -187,7 +187,7 @@ def session(run: StoredRun, trial: int | None = None) -> Iterator[Session]:
 
 # A sealed run does not change, and binding its views costs more than most queries. Only views are
 # kept: rows stay in the files.
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=40)  # a comparison has some twenty trials
 def _database(run: StoredRun, trial: int | None) -> Any:
     database = duckdb.connect(":memory:", config={"threads": 1, **_CLOSED})
     files = {kind: [str(path) for path in run.parquet(kind, trial)] for kind in TABLES}

@@ -24,7 +24,7 @@ import pandas as pd
 from perfkit.frames.session import session
 from perfkit.store import StoredRun
 
-__all__ = ["STAGES", "stages"]
+__all__ = ["STAGES", "job_stages", "stages"]
 
 STAGES: Final = (
     "client lag",
@@ -42,7 +42,8 @@ STAGES: Final = (
 # maxima of the stamps.
 _CHAIN: Final = """
     with ended as (
-        select m.*, j.label, j.queue as job_queue, j.seq, j.intended_ns,
+        select m.* exclude (actor), m.actor::varchar as actor,
+               j.label, j.queue as job_queue, j.seq, j.intended_ns,
                coalesce(j.sent_ns, j.intended_ns) as sent_ns, j.blocked_ns, j.latency_ns,
                m.outcome = 'done' and m.finished_ns = j.finished_ns as decides
         from jobs m
@@ -69,6 +70,7 @@ _CHAIN: Final = """
     b4 as (select *, greatest(b_started, finished_ns) as b_finished from b3),
     staged as (
         select trial, label, job_queue, seq, any_value(latency_ns) as latency_ns,
+               any_value(actor) filter (decides) as actor,
                sum(case when is_first then begin_ns - intended_ns - waited_ns else 0 end)
                    as "client lag",
                sum(case when is_first then waited_ns else 0 end) as "blocked",
@@ -113,3 +115,33 @@ def stages(run: StoredRun, trial: int | None = None) -> pd.DataFrame:
         .sort_values(["trial", "last", "queue", "place"], ignore_index=True)
         .drop(columns=["last", "place"])
     )
+
+
+def job_stages(run: StoredRun, trial: int) -> pd.DataFrame:
+    """Time in each stage of each job of the cohort of one trial, in the order it was intended.
+
+    Columns: queue, actor (that of the delivery that decided it; of a job that nobody took, the only
+    actor of its queue, else its queue's name), latency_ns, and one column per stage of `STAGES`
+    (float64 ns; +infinity in ``retry backoff`` alone where the job was not done, so that the sum is
+    its latency in any case). Requests that are the work themselves have no stages and no row.
+    """
+    known = ", ".join(f'coalesce("{stage}", 0)::double as "{stage}"' for stage in STAGES[:-1])
+    with session(run, trial) as sql:
+        found = sql.frame(f"""
+            {_CHAIN}, alone as (
+                select queue, any_value(actor)::varchar as actor from jobs
+                group by queue having count(distinct actor) = 1
+            )
+            select j.queue::varchar as queue,
+                   coalesce(s.actor, d.actor::varchar, alone.actor, j.queue::varchar) as actor,
+                   j.latency_ns, {known},
+                   case when j.done then "{STAGES[-1]}"::double else 'inf'::double end
+                       as "{STAGES[-1]}"
+            from job j
+            left join staged s using (trial, seq)
+            left join decided d on d.trial = j.trial and d.job_id = j.job_id
+            left join alone on alone.queue = j.job_queue
+            where j.in_window and (s.seq is not null or not j.done)
+            order by j.intended_ns, j.seq
+        """)
+    return found[["queue", "actor", "latency_ns", *STAGES]]

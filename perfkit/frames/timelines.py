@@ -128,6 +128,8 @@ def waiting(
 ) -> pd.DataFrame:
     """Messages enqueued and not started, counted from the records, in the window.
 
+    Where there are no jobs, requests that were intended and have no answer yet.
+
     Of one queue, or of all together.
 
     Columns: at_s, waiting. Finer and more exact than the sampled backlog, and it includes what
@@ -154,18 +156,30 @@ def waiting_at(
     return enqueued - started
 
 
+_MESSAGES: Final = """
+    select min(enqueued_ns) as enqueued_ns, min(started_ns) as started_ns
+    from jobs where $1 is null or queue = $1 group by trial, redis_message_id
+"""
+_ANSWERS: Final = """
+    select intended_ns as enqueued_ns,
+           case when coalesce(error not in ('timeout', 'abandoned'), true)
+                then coalesce(done_ns, sent_ns) end as started_ns
+    from requests where sent_ns is not null and ($1 is null or queue = $1)
+"""
+
+
 # Asked for again with every fault of a trial; 16 bytes a message.
 @functools.lru_cache(maxsize=16)
 def _turns(
     run: StoredRun, trial: int, queue: str | None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """When messages were first enqueued, and when first started, each in order."""
+    """When messages were first enqueued, and when first started, each in order.
+
+    Of a server that is not ours: when requests were intended, and when they had their end. One that
+    nothing came back to in time stays.
+    """
     with session(run, trial) as sql:
-        messages = sql.frame(
-            "select min(enqueued_ns) as enqueued_ns, min(started_ns) as started_ns"
-            " from jobs where $1 is null or queue = $1 group by trial, redis_message_id",
-            [queue],
-        )
+        messages = sql.frame(_MESSAGES if run.facts(trial).jobs_recorded else _ANSWERS, [queue])
     enqueued, started = (
         np.sort(messages[name].dropna().to_numpy(dtype=np.int64))
         for name in ("enqueued_ns", "started_ns")

@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from perfkit.stats.comparison import Comparison, Effect, Metric, Stability
-    from perfkit.stats.contributions import Contributions, stage_contributions
+    from perfkit.stats.contributions import (
+        Contributions,
+        contributions_within,
+        stage_contributions,
+    )
     from perfkit.stats.detecting import minimum_detectable_effect, upper_sd
+    from perfkit.stats.drifting import drift
     from perfkit.stats.estimate import Estimate
     from perfkit.stats.flips import max_t_sign_flip
     from perfkit.stats.laws import Demand, LittlesLaw, littles_law, service_demand
@@ -21,13 +26,22 @@ if TYPE_CHECKING:
     from perfkit.stats.pairing import compare_pairs
     from perfkit.stats.quantiles import effective_size, pooled_effective_size, quantile
     from perfkit.stats.queueing import Queue, ggc, mmc
-    from perfkit.stats.recursion import PathwiseCheck, Simulated, check_pathwise, simulate_queue
+    from perfkit.stats.recursion import (
+        PathwiseCheck,
+        Simulated,
+        check_pathwise,
+        delays_of,
+        simulate_queue,
+    )
+    from perfkit.stats.shifting import Shift, hochberg, shift_function, trimmed_mean
     from perfkit.stats.spread import between_trials
     from perfkit.stats.trend import backlog_trend
+    from perfkit.stats.unpaired import Contrast, compare_groups
     from perfkit.stats.warmup import SteadyState, mser5
 
 __all__ = [
     "Comparison",
+    "Contrast",
     "Contributions",
     "Demand",
     "Effect",
@@ -36,15 +50,21 @@ __all__ = [
     "Metric",
     "PathwiseCheck",
     "Queue",
+    "Shift",
     "Simulated",
     "Stability",
     "SteadyState",
     "backlog_trend",
     "between_trials",
     "check_pathwise",
+    "compare_groups",
     "compare_pairs",
+    "contributions_within",
+    "delays_of",
+    "drift",
     "effective_size",
     "ggc",
+    "hochberg",
     "littles_law",
     "max_t_sign_flip",
     "minimum_detectable_effect",
@@ -54,8 +74,10 @@ __all__ = [
     "quantile",
     "quantile_of_sorted",
     "service_demand",
+    "shift_function",
     "simulate_queue",
     "stage_contributions",
+    "trimmed_mean",
     "upper_sd",
 ]
 
@@ -68,12 +90,14 @@ _HOMES: Final = {
     ),
     "contributions": (
         "Contributions",
+        "contributions_within",
         "stage_contributions",
     ),
     "detecting": (
         "minimum_detectable_effect",
         "upper_sd",
     ),
+    "drifting": ("drift",),
     "estimate": ("Estimate",),
     "flips": ("max_t_sign_flip",),
     "laws": (
@@ -98,10 +122,21 @@ _HOMES: Final = {
         "PathwiseCheck",
         "Simulated",
         "check_pathwise",
+        "delays_of",
         "simulate_queue",
+    ),
+    "shifting": (
+        "Shift",
+        "hochberg",
+        "shift_function",
+        "trimmed_mean",
     ),
     "spread": ("between_trials",),
     "trend": ("backlog_trend",),
+    "unpaired": (
+        "Contrast",
+        "compare_groups",
+    ),
     "warmup": (
         "SteadyState",
         "mser5",

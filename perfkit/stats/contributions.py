@@ -8,23 +8,29 @@ may be long because another one was.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import t as student
 
 from perfkit.stats.estimate import Estimate
 from perfkit.stats.order import quantile_of_sorted
 from perfkit.stats.spread import student_interval
 
-__all__ = ["Contributions", "stage_contributions"]
+__all__ = ["Contributions", "contributions_within", "stage_contributions"]
 
 Array = npt.NDArray[np.float64]
 
 _WIDEST: Final = 0.05  # half the band: about the median a wider one is another figure
 _LEAST_IN_BAND: Final = 10
 _FAR: Final = 0.1
+_BLOCKS: Final = 20
+_LEAST_WITHIN: Final = 2_000
+_LEAST_BEYOND: Final = 500
+WITHIN: Final = f"{_BLOCKS} blocks of one trial, one left out at a time"
+BETWEEN: Final = "mean over trials, Student's t"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +115,92 @@ def stage_contributions(
     )
 
 
+def contributions_within(
+    stages: npt.ArrayLike, p: float, *, beyond: float | None = None, level: float = 0.95
+) -> Contributions:
+    """`stage_contributions` of one trial alone, with intervals from blocks of its jobs.
+
+    Jobs of one trial depend on each other, so that none counts by itself. The trial is cut into 20
+    blocks of consecutive jobs, and each is left out in turn (the delete-a-group jackknife: Shao and
+    Wu 1989; groups far larger than sqrt(n) make it consistent for quantiles, and than the memory of
+    the queue for dependence). Such an interval speaks of this trial's steady state: it knows
+    nothing of what differs from one trial to the next.
+
+    Args:
+        stages: shape (stages, jobs), jobs in the order in which they were intended; as
+            `stage_contributions`.
+        p: 0 < p < 1.
+        beyond: a lower quantile; then the parts of the way from it to ``p``.
+        level: confidence of the intervals.
+
+    Returns:
+        Intervals are NaN, with a warning, of fewer than 2,000 jobs, or 500 beyond the quantile (P99
+        needs 50,000): with a tenth of that 95 % intervals covered 60 to 80 % of simulated queues at
+        70 to 80 % load, with so many 88 to 98 %. Counts decide, and not what the trial itself says
+        of its dependence. Likewise where a block left out moves the quantile among unfinished jobs.
+
+    Raises:
+        ValueError: as `stage_contributions`.
+    """
+    found = stage_contributions(stages, p, beyond=beyond, level=level)
+    times = np.asarray(stages, dtype=np.float64)
+    latency = times.sum(axis=0)
+    order = np.argsort(latency, kind="stable")
+    points = np.array([each.point for each in found.stages])
+    n = len(latency)
+    if not len(points) or np.isnan(points).any():
+        return found
+    rarest = min(min(each, 1 - each) for each in (p, beyond) if each is not None)
+    needed = max(_LEAST_WITHIN, math.ceil(round(_LEAST_BEYOND / rarest, 6)))
+    why = f"no interval: {n} jobs of one trial, {needed} are needed"
+    left_out = np.full((len(times), _BLOCKS), math.nan)
+    if n >= needed:
+        block = (np.arange(n) * _BLOCKS // n)[order]
+        for number in range(_BLOCKS):
+            rest = order[block != number]
+            left_out[:, number] = _parts(times, latency, rest, p)[0]
+            if beyond is not None:
+                left_out[:, number] -= _parts(times, latency, rest, beyond)[0]
+        why = "no interval: without one of the blocks the quantile is among unfinished jobs"
+    known = not np.isnan(left_out).any()
+    return replace(
+        found,
+        total=_jackknifed(float(points.sum()), left_out.sum(axis=0), known, level, n, why),
+        stages=tuple(
+            _jackknifed(float(point), each, known, level, n, why)
+            for point, each in zip(points, left_out, strict=True)
+        ),
+    )
+
+
+def _jackknifed(
+    point: float, left_out: Array, known: bool, level: float, n: int, why: str
+) -> Estimate:
+    half = math.nan
+    if known:
+        spread = (_BLOCKS - 1) / _BLOCKS * float(((left_out - left_out.mean()) ** 2).sum())
+        half = float(student.ppf((1 + level) / 2, _BLOCKS - 1)) * math.sqrt(spread)
+    return Estimate(
+        point=point,
+        low=point - half,
+        high=point + half,
+        confidence=level,
+        n=n,
+        method=WITHIN,
+        warnings=() if known else (why,),
+    )
+
+
+def _half(p: float) -> float:
+    """Half the width of the band of ranks about a quantile."""
+    return min((1 - p) / 2, p / 2, _WIDEST)
+
+
 def _parts(
     stages: Array, latency: Array, order: npt.NDArray[np.intp], p: float
 ) -> tuple[Array, float]:
     """Parts of one trial, shape (stages,), and mean latency of the band over the quantile."""
-    half = min((1 - p) / 2, p / 2, _WIDEST)
-    n = len(latency)
+    half, n = _half(p), len(order)
     # Counted so that a band of very few jobs is still centred on the quantile.
     jobs = order[math.floor((p - half) * n) : math.ceil((p + half) * n)]
     nothing = np.full(len(stages), math.nan)
@@ -148,7 +234,7 @@ def _over_trials(values: Array, level: float) -> Estimate:
         high=high,
         confidence=level,
         n=len(values),
-        method="mean over trials, Student's t",
+        method=BETWEEN,
         warnings=(few,) if len(values) < 2 else (),
         n_effective=float(len(values)),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ __all__ = ["Demand", "LittlesLaw", "littles_law", "service_demand"]
 Array = npt.NDArray[np.float64]
 
 _TOLERANCE: Final = 1e-9
+_MOST: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class LittlesLaw:
     difference: float
     """Area under the count less the sum of the jobs' times, as a share of the larger."""
     holds: bool
-    """Whether that is below 1e-9; otherwise a stamp is lost, or a clock or a join is wrong."""
+    """Whether that is 0 of integers, below 1e-9 of floats; else a clock or a join is wrong."""
     n: int
     unfinished: int
     warnings: tuple[str, ...] = ()
@@ -50,7 +51,8 @@ def littles_law(
 
     The area is swept over the two lists of instants, each sorted for itself, so that nothing knows
     which departure is whose; the sum is taken job by job, and no time is negative (Little 1961;
-    in this exact form Stidham 1974). They differ where a job leaves before it comes.
+    in this exact form Stidham 1974). They differ where a job leaves before it comes. Of integers
+    (nanoseconds of a clock) both are exact.
 
     Args:
         arrivals: shape (jobs,), any order.
@@ -78,15 +80,17 @@ def littles_law(
     first = came.min() if start is None else start
     last = max(came.max(), left[gone].max() if gone.any() else came.max()) if end is None else end
     # Relative to the start, so that nanoseconds of a clock keep their last digit.
-    span = float(last - first)
+    span = last - first
     if not (math.isfinite(span) and span > 0):
         return _nothing(len(came), unfinished, "the window has no length")
-    entered = np.clip((came - first).astype(np.float64), 0, span)
-    departed = np.clip(np.where(gone, left - first, span).astype(np.float64), 0, span)
-    area = _area(np.sort(entered), np.sort(departed), span)
+    exact = _exact(came, left, first, last)
+    kind = np.int64 if exact else np.float64
+    entered = np.clip((came - first).astype(kind), 0, span)
+    departed = np.clip(np.where(gone, left - first, span).astype(kind), 0, span)
+    area = _area(np.sort(entered, kind="stable"), np.sort(departed, kind="stable"), span)
     times = np.maximum(departed - entered, 0)
-    total = float(times.sum())
-    difference = (area - total) / max(abs(area), total) if area or total else 0.0
+    total = times.sum().item()
+    difference = float(area - total) / max(abs(area), total) if area or total else 0.0
     spent = int((times > 0).sum())
     inside = int(((came >= first) & (came <= last)).sum())
     backwards = int((gone & (left < came)).sum())
@@ -94,23 +98,33 @@ def littles_law(
     if unfinished:
         warnings.append(f"{unfinished} jobs have not left: counted to the end of the window")
     return LittlesLaw(
-        number_mean=area / span,
-        rate=inside / span,
+        number_mean=float(area / span),
+        rate=float(inside / span),
         time_mean=total / spent if spent else 0.0,
         difference=difference,
-        holds=abs(difference) <= _TOLERANCE and not backwards,
+        holds=abs(difference) <= (0 if exact else _TOLERANCE) and not backwards,
         n=len(came),
         unfinished=unfinished,
         warnings=tuple(warnings),
     )
 
 
-def _area(entered: Array, departed: Array, span: float) -> float:
+def _exact(came: npt.NDArray[Any], left: npt.NDArray[Any], first: Any, last: Any) -> bool:
+    """Whether all are integers whose area fits into 64 bits."""
+    whole = all(np.issubdtype(np.asarray(each).dtype, np.integer) for each in (came, left))
+    ends = all(isinstance(each, int | np.integer) for each in (first, last))
+    return whole and ends and len(came) * int(last - first) < _MOST
+
+
+def _area(entered: npt.NDArray[Any], departed: npt.NDArray[Any], span: Any) -> Any:
     instants = np.concatenate([entered, departed])
-    steps = np.concatenate([np.ones(len(entered)), -np.ones(len(departed))])
+    steps = np.ones(len(instants), dtype=instants.dtype)
+    steps[len(entered) :] = -1
+    # Two sorted runs: a stable sort merges them.
     order = np.argsort(instants, kind="stable")
-    until = np.append(instants[order][1:], span)
-    return float((np.cumsum(steps[order]) * (until - instants[order])).sum())
+    ordered = instants[order]
+    until = np.append(ordered[1:], span)
+    return (np.cumsum(steps[order]) * (until - ordered)).sum().item()
 
 
 def _nothing(n: int, unfinished: int, why: str) -> LittlesLaw:

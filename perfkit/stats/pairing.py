@@ -131,8 +131,8 @@ class _Differences:
         zeros = int((self.values == 0).sum())
         finite = bool(np.isfinite(self.values).all())
         self.same = finite and len(a) > 1 and not varies(self.values)
-        self.by_rank = len(a) > 1 and (not finite or bool(unknown.any()) or 2 * zeros >= len(a))
-        self.by_rank = self.by_rank or self.same
+        self.by_rank = not finite or bool(unknown.any())
+        self.by_rank = self.by_rank or self.same or (len(a) > 1 and 2 * zeros >= len(a))
         self.correlation = _correlation(a, b)
 
     def to_flip(self) -> Array:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from heapq import heapreplace
+from heapq import heapify, heapreplace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PathwiseCheck", "Simulated", "check_pathwise", "simulate_queue"]
+__all__ = ["PathwiseCheck", "Simulated", "check_pathwise", "delays_of", "simulate_queue"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,3 +152,47 @@ def check_pathwise(
         n=len(came),
         warnings=tuple(warnings),
     )
+
+
+def delays_of(
+    arrivals: npt.ArrayLike, starts: npt.ArrayLike, finishes: npt.ArrayLike, servers: int
+) -> tuple[float, float]:
+    """What lies between two stamps: the median delay from arrival, and from a server set free.
+
+    Each job is held against the server that by the records was free first, so that nothing adds up:
+    the delay is its start less the later of its arrival and that instant. It is counted as one from
+    arrival where the server was free by then, else as one from the server.
+
+    Args:
+        arrivals, starts, finishes, servers: as of `check_pathwise`.
+
+    Returns:
+        Two medians in the unit of the instants; of no such job 0.0.
+
+    Raises:
+        ValueError: shapes differ, or servers < 1.
+    """
+    came, begun, ended = (np.asarray(each) for each in (arrivals, starts, finishes))
+    if not came.shape == begun.shape == ended.shape or came.ndim != 1:
+        raise ValueError(f"{came.shape} arrivals, {begun.shape} starts, {ended.shape} finishes")
+    if servers < 1:
+        raise ValueError(f"servers = {servers}: at least one is needed")
+    from_arrival: list[Any] = []
+    from_server: list[Any] = []
+    if len(came):
+        free = [begun.min().item()] * min(servers, len(came))
+        heapify(free)
+        order = np.argsort(begun, kind="stable")
+        for arrival, start, finish in zip(
+            came[order].tolist(), begun[order].tolist(), ended[order].tolist(), strict=True
+        ):
+            first = heapreplace(free, finish)
+            if first <= arrival:
+                from_arrival.append(start - arrival)
+            else:
+                from_server.append(start - first)
+    return _median(from_arrival), _median(from_server)
+
+
+def _median(values: list[Any]) -> float:
+    return float(np.median(values)) if values else 0.0

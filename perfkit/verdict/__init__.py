@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from perfkit.verdict.books import Accounting, Identity, accounting
     from perfkit.verdict.classing import accounts
     from perfkit.verdict.comparing import Gate, Outcome, describe, gate, outcome, outcome_of
+    from perfkit.verdict.contributing import contributions, contributions_by_trial
+    from perfkit.verdict.demanding import Bottleneck, Resource, bottleneck, demands
+    from perfkit.verdict.following import Pathwise, pathwise
     from perfkit.verdict.independent import Counter
     from perfkit.verdict.judgement import Status, TrialVerdict, Verdict, judge, phases, trials
+    from perfkit.verdict.lawful import laws
     from perfkit.verdict.punctuality import Lateness, lateness
     from perfkit.verdict.recovering import Recovery, recoveries, recovery
     from perfkit.verdict.sustaining import PhaseState, Saturation, State, saturation
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Abort",
     "Accounting",
+    "Bottleneck",
     "Counter",
     "Figures",
     "Gate",
@@ -32,8 +37,10 @@ __all__ = [
     "Identity",
     "Lateness",
     "Outcome",
+    "Pathwise",
     "PhaseState",
     "Recovery",
+    "Resource",
     "Saturation",
     "State",
     "Status",
@@ -42,14 +49,20 @@ __all__ = [
     "Verdict",
     "accounting",
     "accounts",
+    "bottleneck",
+    "contributions",
+    "contributions_by_trial",
+    "demands",
     "describe",
     "evaluate_thresholds",
     "gate",
     "headline",
     "judge",
     "lateness",
+    "laws",
     "outcome",
     "outcome_of",
+    "pathwise",
     "phases",
     "recoveries",
     "recovery",
@@ -62,8 +75,12 @@ _HOMES: Final = {
     "books": ("Accounting", "Identity", "accounting"),
     "classing": ("accounts",),
     "comparing": ("Gate", "Outcome", "describe", "gate", "outcome", "outcome_of"),
+    "contributing": ("contributions", "contributions_by_trial"),
+    "demanding": ("Bottleneck", "Resource", "bottleneck", "demands"),
+    "following": ("Pathwise", "pathwise"),
     "independent": ("Counter",),
     "judgement": ("Status", "TrialVerdict", "Verdict", "judge", "phases", "trials"),
+    "lawful": ("laws",),
     "punctuality": ("Lateness", "lateness"),
     "recovering": ("Recovery", "recoveries", "recovery"),
     "sustaining": ("PhaseState", "Saturation", "State", "saturation"),

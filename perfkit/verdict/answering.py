@@ -1,4 +1,4 @@
-"""What can be said of a run that recorded requests and no jobs, such as an import."""
+"""What can be said of a run without jobs: an import, or a load on a server elsewhere."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from perfkit.store import StoredRun
 from perfkit.units import format_count, format_duration, format_percent, format_rate
+from perfkit.verdict.sustaining import saturation
 
 __all__ = ["lines_of_requests", "only_requests", "origin"]
 
@@ -34,11 +35,47 @@ def lines_of_requests(run: StoredRun, table: pd.DataFrame) -> tuple[str, ...]:
         run: one for which `only_requests` holds.
         table: of `perfkit.verdict.trials`.
     """
-    return (
-        "No jobs were recorded: what became of them, and whether the load was carried, is unknown.",
-        *_speeds(run, table),
-        *_omissions(run),
+    if any(run.facts(trial).imported for trial in run.trials):
+        first = "Only requests were recorded: whether the load was carried is not known."
+    else:
+        first = _carried(run, table)
+    return (first, *_speeds(run, table), *_omissions(run), *_unseen(run))
+
+
+def _carried(run: StoredRun, table: pd.DataFrame) -> str:
+    """Whether the server kept up, by the requests that have no answer yet; the worst trial says."""
+    found = {int(trial): saturation(run, int(trial)) for trial in table["trial"]}
+    titles = dict(zip(table["trial"].astype(int), table["title"], strict=True))
+    for state in ("saturated", "undecided", "partial", "idle"):
+        mine = [trial for trial, each in found.items() if each.state == state]
+        if not mine:
+            continue
+        each = found[mine[0]]
+        where = (
+            f" in {len(mine)} of {len(found)} trials ({titles[mine[0]]})"
+            if found.keys() - mine
+            else ""
+        )
+        why = f": {each.reasons[0]}" if each.reasons else ""
+        match state:
+            case "saturated":
+                return f"The server does not sustain the offered load{where}{why}."
+            case "undecided":
+                return f"Whether the server sustains the offered load{where} is not decided{why}."
+            case "partial":
+                return f"The load was not carried to its end{where}."
+            case _:
+                return f"No request came due{where}."
+    due = [each.due_per_s for each in found.values()]
+    rates = dict.fromkeys(
+        format_rate(each) for each in (min(due, default=0.0), max(due, default=0.0))
     )
+    return f"The server keeps up with the {' to '.join(rates)} that came due."
+
+
+def _unseen(run: StoredRun) -> Iterator[str]:
+    if not any(run.facts(trial).imported for trial in run.trials):
+        yield "Of the server only its answers are known; what limits it, nobody watched."
 
 
 def _speeds(run: StoredRun, table: pd.DataFrame) -> Iterator[str]:

@@ -19,7 +19,7 @@ from perfkit.stats import Comparison, Effect
 from perfkit.stats.pairing import LEAST_PAIRS
 from perfkit.units import format_percent
 
-__all__ = ["Gate", "Outcome", "describe", "gate", "outcome", "outcome_of"]
+__all__ = ["Gate", "Outcome", "describe", "gate", "outcome", "outcome_of", "p_words"]
 
 Outcome = Literal[
     "worse: unstable",
@@ -103,7 +103,7 @@ def describe(comparison: Comparison, effect: Effect) -> str:
     evidence = [
         f"{level} {ends}" if effect.estimate.has_interval else f"no {level}",
         f"{comparison.pairs} pairs",
-        f"max-T p={_p(effect.p_adjusted)}",
+        f"max-T p={p_words(effect.p_adjusted)}",
         f"margin {_plain(effect, effect.margin)}",
     ]
     name = effect.metric.name
@@ -157,7 +157,8 @@ def _known(value: float) -> bool:
     return math.isfinite(value)
 
 
-def _p(value: float) -> str:
+def p_words(value: float) -> str:
+    """A probability as it is printed."""
     if math.isnan(value):
         return "n/a"
     return f"{value:.4f}".lstrip("0") if value < 0.1 else f"{value:.2f}"

@@ -22,11 +22,12 @@ import pandas as pd
 
 from perfkit import frames
 from perfkit.store import StoredRun
-from perfkit.units import format_duration, format_rate
+from perfkit.units import format_rate
 from perfkit.verdict.books import accounting
 from perfkit.verdict.breaking import broken
 from perfkit.verdict.counters import disagreements
 from perfkit.verdict.journeys import kept_loop
+from perfkit.verdict.lawful import unlawful
 from perfkit.verdict.punctuality import lateness, rate_missed_by
 from perfkit.verdict.showing import shown
 from perfkit.verdict.sustaining import Saturation, State, saturation
@@ -37,7 +38,6 @@ __all__ = ["WORST_FIRST", "Status", "TrialVerdict", "Verdict", "judge", "phases"
 Status = Literal["PASS", "FAIL", "INCONCLUSIVE", "INVALID"]
 
 WORST_FIRST: Final[tuple[Status, ...]] = ("INVALID", "FAIL", "INCONCLUSIVE", "PASS")
-_RESIDUAL_NS: Final = 1_000
 _DECIDED: Final = ("carried", "saturated")
 _MOST_REASONS: Final = 6  # of a run with several scenarios
 
@@ -213,12 +213,7 @@ def _invalid(run: StoredRun, trial: int) -> Iterator[str]:
     )
     yield from disagreements(run, trial)
     yield from kept_loop(run, trial)
-    residual = frames.stages(run, trial)["residual_ns"].max()
-    if residual > _RESIDUAL_NS:
-        yield (
-            "clock or join error: the stages of a job miss its latency by "
-            f"{format_duration(residual)}"
-        )
+    yield from unlawful(run, trial)
     if facts.aborted is not None and rate_missed_by(run, trial) == "generator":
         yield lateness(run, trial).reason or "late sending of the generator's own making"
         yield f"stopped: {facts.aborted.text}"

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from perfkit.frames import Session, Spans, gauge, within
-from perfkit.scenario import METRICS, TELEMETRY, Threshold
+from perfkit.scenario import METRICS, OWN, TELEMETRY, Threshold
 from perfkit.stats import quantile_of_sorted
 from perfkit.store import StoredRun
 from perfkit.verdict.evidence import DUPLICATED, evidence
@@ -59,6 +59,8 @@ def observe(
     """
     if target.metric in TELEMETRY:
         return _sampled(run, trial, target, spans)
+    if target.metric.startswith(OWN):
+        return _kept(sql, target, spans)
     if target.metric in _OF_JOURNEY:
         return _iterated(sql, target, spans)
     match METRICS[target.metric]:
@@ -114,6 +116,33 @@ def _duration(sql: Session, target: Threshold, spans: Spans) -> Observed:
         {"queue": target.queue, "request": target.request},
     )[0]
     return Observed(math.nan if observed is None else float(observed), int(n or 0))
+
+
+def _kept(sql: Session, target: Threshold, spans: Spans) -> Observed:
+    """Of the values that user code kept under this name."""
+    found = sql.rows(
+        f"select value, subject from samples where metric = $1 and {within('at_ns', spans)}",
+        [target.metric],
+    )
+    parsed = target.parsed
+    if parsed.aggregate == "count":
+        return Observed(float(len(found)), len(found))
+    if not found:
+        return Observed(math.nan, 0, "user code kept no value of this name")
+    ordered = np.sort([value for value, _ in found])
+    units = sorted({unit for _, unit in found})
+    note = f"in {units[0]}" if len(units) == 1 and units[0] else ""
+    if len(units) > 1:
+        note = f"kept in several units: {', '.join(unit or 'none' for unit in units)}"
+    match parsed.aggregate:
+        case "avg":
+            value = float(np.mean(ordered))
+        case "min" | "max":
+            value = float(ordered[0 if parsed.aggregate == "min" else -1])
+        case _:
+            share = 0.5 if parsed.percentile is None else parsed.percentile / 100
+            value = quantile_of_sorted(ordered, share)
+    return Observed(value, len(ordered), note)
 
 
 def _iterated(sql: Session, target: Threshold, spans: Spans) -> Observed:

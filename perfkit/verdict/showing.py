@@ -24,6 +24,8 @@ def shown(unit: str, value: float) -> str:
             return format_rate(value)
         case "bytes":
             return format_bytes(value)
+        case "number":
+            return "n/a" if math.isnan(value) else f"{value:.4g}"
         case "count":
             return "n/a" if math.isnan(value) else format_count(value)
         case _:

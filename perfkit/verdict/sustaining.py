@@ -110,18 +110,21 @@ def saturation(run: StoredRun, trial: int) -> Saturation:
     What was broken on purpose is no overload: growth and drops are judged before a fault and after
     the recovery from it alone, in each of these parts as if it were a phase. Where the backlog did
     not come back, what was left after the drain says nothing of the load, which stays undecided.
+
+    Of a server that is not ours the backlog is of requests that have no answer yet.
     """
     facts = run.facts(trial)
-    if not facts.jobs_recorded:
+    if not facts.jobs_recorded and facts.imported:
         return _unknown(run, facts)
     window_s = facts.instants.window_s
     with session(run, trial) as sql:
-        intended, finished, left = sql.rows("""
+        intended, finished, left, unanswered = sql.rows("""
             select count(*) filter (in_window), count(*) filter (done_in_window),
-                   (select count(*) from leftovers where place = 'list')
+                   (select count(*) from leftovers where place = 'list'),
+                   count(*) filter (in_window and error = 'abandoned')
             from job
         """)[0]
-        queues = queues_of(sql)
+        queues = queues_of(sql) if facts.jobs_recorded else []
         found = phases_of(facts)
         course = _Course(run, facts, sql, [each.name for each in queues], len(found))
         phases = tuple(course.judged(each) for each in found)
@@ -132,6 +135,8 @@ def saturation(run: StoredRun, trial: int) -> Saturation:
     unrecovered = [each for each in recoveries(run, trial) if not each.recovered]
     if not unrecovered and left > max(_LEFT_SD * spread, _GROWTH * intended):
         pushed.append(f"{format_count(left)} jobs still waited when the drain ended")
+    if not facts.jobs_recorded and unanswered > max(_LEFT_SD * spread, _GROWTH * intended):
+        pushed.append(f"{format_count(unanswered)} requests had no answer when the drain ended")
     if len(queues) > 1 and not unrecovered:
         pushed += [reason for queue in queues for reason in left_over(queue)]
     late = lateness(run, trial)
@@ -158,7 +163,7 @@ def saturation(run: StoredRun, trial: int) -> Saturation:
 
 
 def _unknown(run: StoredRun, facts: TrialFacts) -> Saturation:
-    """Where no jobs were recorded there is no backlog: whether it grew can't be told."""
+    """Of an import, which knows when nothing was due: whether its backlog grew can't be told."""
     with session(run, facts.trial) as sql:
         intended, finished = sql.rows(
             "select count(*) filter (in_window), count(*) filter (done_in_window) from job"
@@ -218,6 +223,7 @@ class _Course:
     ) -> None:
         self._facts = facts
         self._sql = sql
+        self._things = "jobs" if facts.jobs_recorded else "requests"
         self._several = phases > 1
         self._phases = phases
         self._pieces = 1  # of the phase that is being judged, between faults
@@ -324,8 +330,8 @@ class _Course:
             more, spread = _risen(part.backlog)
             if more > max(_LEFT_SD * spread, LEFT_SHARE * part.cohort, LEAST_LEFT):
                 yield (
-                    f"the backlog grew by {format_count(more)} jobs in {part.length_s:.1f} s "
-                    f"({format_count(part.cohort)} came due)"
+                    f"the backlog grew by {format_count(more)} {self._things} in "
+                    f"{part.length_s:.1f} s ({format_count(part.cohort)} came due)"
                 )
             return
         if trend is not None and trend.low > _GROWTH * part.due_per_s[""]:
@@ -349,7 +355,7 @@ class _Course:
         elif trend is None:
             if more <= most:
                 return None
-            why = f"the backlog rose by {format_count(more)} jobs, within its own swing"
+            why = f"the backlog rose by {format_count(more)} {self._things}, within its own swing"
         elif trend.high < _CARRIED * part.due_per_s[""]:
             return None
         else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from perfkit.frames import session, spans_of
-from perfkit.scenario import METRICS, Expression, Threshold, with_values
+from perfkit.scenario import Expression, Threshold, unit_of, with_values
 from perfkit.store import StoredRun, TrialFacts
 from perfkit.units import format_rate
 from perfkit.verdict.observing import Observed, observe
@@ -33,7 +33,7 @@ class ThresholdResult:
     queue: str | None
     expr: str
     over: str  # "window", "steady" (without its ramps), or the name of a phase
-    unit: str  # duration (ns), share, rate (per second), count, bytes
+    unit: str  # duration (ns), share, rate (per second), count, bytes; number: of user code
     limit: float  # of a range the low end
     limit_high: float | None  # the other end of a range
     observed: float  # NaN where there was nothing to observe
@@ -120,7 +120,7 @@ def _judged(
         queue=target.request or target.queue,
         expr=target.expr,
         over=target.over,
-        unit=METRICS[target.metric],
+        unit=unit_of(target.metric),
         limit=parsed.limit,
         limit_high=parsed.high,
         observed=observed,

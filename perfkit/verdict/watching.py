@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from perfkit.scenario import METRICS, TELEMETRY, Scenario, Threshold
+from perfkit.scenario import TELEMETRY, Scenario, Threshold, unit_of
 from perfkit.stats.order import quantile_of_sorted
 from perfkit.units import format_duration
 from perfkit.verdict.showing import shown
@@ -116,7 +116,7 @@ class _Watched:
         observed = self._observed()
         if observed is None or self._holds_yet(observed, elapsed_s):
             return None
-        unit = METRICS[self.threshold.metric]
+        unit = unit_of(self.threshold.metric)
         return Abort(
             threshold=str(self.threshold),
             observed=observed,

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from perfkit.figures import (
     Axis,
     Bars,
+    Box,
     Chart,
     Instant,
+    Intervals,
     Line,
     Note,
     Panel,
@@ -48,6 +50,23 @@ EVERYTHING = [
     one(line(), Span(start=2, end=9, label="measured window"), Rule(y=5, label="offered")),
     one(line(), Instant(x=4, label="1→2", colour="vermilion", row=1), Instant(x=5, label="")),
     one(Points(name="p", x=(1.0, 2.0), y=(3.0, None), colour="blue")),
+    one(
+        Box(left=-1.0, right=1.0, bottom=0.6, top=1.4),
+        Intervals(
+            name="p",
+            x=(1.0, 2.0),
+            y=(1.0, 0.0),
+            low=(0.5, None),
+            high=(3.0, None),
+            colour="bad",
+            across=True,
+        ),
+    ),
+    one(
+        Intervals(
+            name="p", x=(1.0, 2.0), y=(3.0, None), low=(2.0, None), high=(5.0, None), colour="bad"
+        )
+    ),
     one(line(), Note(x=29, y=29, text="12 % never finished", left=True)),
     one(
         Bars(name="worker", x=("a", "b"), y=(1.0, 2.0), colour="green"),

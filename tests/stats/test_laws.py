@@ -155,3 +155,16 @@ def test_what_are_no_readings_is_refused(change: dict[str, object]) -> None:
     } | change
     with pytest.raises(ValueError):
         service_demand(**told)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)), min_size=1, max_size=40))
+def test_of_nanoseconds_it_holds_to_the_last_of_them(work: list[tuple[int, int]]) -> None:
+    came = 10**18 + np.array([each[0] for each in work])
+    left = came + [each[1] for each in work]
+    end = int(left.max()) + 1
+    found = littles_law(came, left, start=int(came.min()), end=end)
+    assert found.holds
+    assert found.difference == 0
+    early = left.copy()
+    early[0] = came[0] - 1
+    assert not littles_law(came, early, start=int(came.min()) - 1, end=end).holds

@@ -11,6 +11,7 @@ from tests.fresh import in_fresh_interpreter
 # Shared between modules of the package, and by the verdict; no figures of their own.
 INNER = {
     "LEAST_PAIRS",
+    "LEAST_TRIALS",
     "Scale",
     "detectable_multiple",
     "median_interval",
