@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 
-from perfkit.errors import UsageError
+from perfkit.errors import ResultsNotWritable, UsageError
 
 __all__ = [
     "checkout",
     "example_data",
     "exists",
+    "instrument",
     "is_folder",
     "profile_path",
     "profiles",
@@ -27,6 +29,31 @@ def checkout() -> Path | None:
     """The source tree this perfkit runs from, or None when it was installed from a wheel."""
     tree = _PACKAGE.parent
     return tree if (tree / "pyproject.toml").is_file() and (tree / "workers").is_dir() else None
+
+
+def instrument(results: Path) -> Path:
+    """A folder in which nothing but this perfkit is importable, made where it is missing.
+
+    For an interpreter with packages of its own: the folder that perfkit is installed in holds ours.
+
+    Raises:
+        ResultsNotWritable: it can't be made.
+    """
+    name = hashlib.blake2b(os.fsencode(_PACKAGE), digest_size=6).hexdigest()
+    folder = results.absolute() / ".instrument" / name
+    link = folder / "perfkit"
+    if not link.exists():
+        partial = folder / f"perfkit.{os.getpid()}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            partial.symlink_to(_PACKAGE, target_is_directory=True)
+            partial.replace(link)
+        except OSError as error:
+            raise ResultsNotWritable(
+                f"{folder} can't be written: {error.strerror}",
+                "choose another folder with --results DIR or PERFKIT_RESULTS",
+            ) from None
+    return folder
 
 
 def _data(relative: str) -> Path:

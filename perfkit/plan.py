@@ -38,6 +38,7 @@ SUITE: Final = tuple(f"{load}{twin}" for twin in ("", "-open") for load in _LOAD
 """The whole suite: users who wait for their replies, then jobs that come whatever happens."""
 
 _START_NS = 3_000_000_000  # a stack is up and down in about this time
+_PREPARE_NS = 1_000_000_000  # the load generator alone
 _SHORT = {dotted: short for short, dotted in ALIASES.items()}
 
 
@@ -130,7 +131,7 @@ class Plan:
 
 def trial_ns(scenario: Scenario) -> tuple[int, int]:
     """Least and most time one trial takes, start and stop of the stack included."""
-    least = scenario.load_ns + _START_NS
+    least = scenario.load_ns + (_START_NS if scenario.has_stack else _PREPARE_NS)
     return least, least + scenario.window.drain_ns
 
 

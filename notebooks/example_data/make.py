@@ -1,4 +1,4 @@
-"""Makes the committed example runs ``good`` and ``bad``, byte for byte the same each time.
+"""Makes the committed example runs, byte for byte the same each time.
 
     python notebooks/example_data/make.py [FOLDER]      default: the folder of this file
 
@@ -9,6 +9,7 @@ good    a sweep over 1, 2 and 4 workers; one worker does not carry the load
 bad     errors, retries and dead letters; a worker that dies; a trial cut short; a trial without
         a single job; one whose load has phases and whose workers change; and names that try to
         break out of HTML
+comparison  two versions in eight pairs of trials (`two_arms`); one actor of the second is slower
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import two_arms
 from simulation import Simulation
 from system import SECOND, Service, System
 
 from perfkit.clock import ManualClock
+from perfkit.pairs import ARM
+from perfkit.plan import Trial
 from perfkit.records import TABLES
 from perfkit.scenario import digest, parse, settings_of, with_values, workload_digest
 from perfkit.store import RunWriter
@@ -94,8 +98,15 @@ PLANS: Mapping[str, Sequence[Plan]] = {
 
 
 def make(folder: Path) -> list[Path]:
-    """Write both runs below a folder, in place of what is there."""
-    return [_run(name, folder) for name in PLANS]
+    """Write all runs below a folder, in place of what is there."""
+    comparison = two_arms.make(folder, HERE, _arm, environment())
+    return [*(_run(name, folder) for name in PLANS), comparison]
+
+
+def _arm(writer: RunWriter, given: Trial, system: Mapping[str, Any]) -> None:
+    """One trial of the comparison."""
+    plan = Plan(given.label, dict(given.axes), given.document, system, given.repetition)
+    trial(writer, given.index, plan, {})
 
 
 def _run(name: str, folder: Path) -> Path:
@@ -147,10 +158,14 @@ def _run(name: str, folder: Path) -> Path:
 
 def trial(writer: RunWriter, index: int, plan: Plan, document: Mapping[str, Any]) -> None:
     """Simulate one trial of a scenario and write it."""
-    given_document = {**with_values(document, plan.axes), **plan.tables}
+    # The axis of a comparison, which arm it is, is no key of a scenario.
+    keys = {key: value for key, value in plan.axes.items() if key != ARM}
+    given_document = {**with_values(document, keys), **plan.tables}
     scenario = parse(given_document, plan.label)
     settings = settings_of(scenario)
     stretches = [asdict(stretch) for stretch in scenario.stretches]
+    beyond = dict(plan.system)
+    own_ms: Mapping[str, float] = beyond.pop("own_ms", {})
     given: dict[str, Any] = {
         "trial": index,
         "seed": scenario.seed,
@@ -166,6 +181,7 @@ def trial(writer: RunWriter, index: int, plan: Plan, document: Mapping[str, Any]
                 median_ms=scenario.gateway[job.queue].median_ns / 1e6,
                 sigma=scenario.gateway[job.queue].sigma,
                 errors=scenario.gateway[job.queue].errors,
+                own_ms=own_ms.get(job.queue, 0.0),
             )
             for job in scenario.job
         },
@@ -173,7 +189,7 @@ def trial(writer: RunWriter, index: int, plan: Plan, document: Mapping[str, Any]
         "threads": settings.pools[0].threads,
         "start_ns": (3600 + 60 * index) * SECOND,
     }
-    system = System(**given | dict(plan.system))
+    system = System(**given | beyond)
     simulated = Simulation(system).run()
     load_end = min(system.load_end, simulated.end_ns)
     writing = writer.trial(index)

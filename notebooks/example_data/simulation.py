@@ -198,7 +198,9 @@ class Simulation:
         row |= {"started_ns": started, "delivery": message.starts, "outcome": "running"}
         service = self.system.services[queue]
         delay = service.delay_ns(request["key"], queue, attempt)
-        received = started + between(0.4, 0.9, message.number, message.starts, "call")
+        own = round(service.own_ms * self.system.pace * 1000) * 1000
+        worker.own_ns += own
+        received = started + own + between(0.4, 0.9, message.number, message.starts, "call")
         answered = received + delay + between(0.1, 1.0, message.number, message.starts, "tick")
         failed = uniform(request["key"], queue, attempt, "error") < service.errors
         self._at(answered, self._answer, request, attempt, (received, answered, delay), failed)

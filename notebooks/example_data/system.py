@@ -34,6 +34,7 @@ class Service:
     median_ms: float
     sigma: float
     errors: float = 0.0
+    own_ms: float = 0.0  # what the actor computes before it calls
 
     def delay_ns(self, *key: object) -> int:
         normal = NormalDist().inv_cdf(uniform(*key, "delay"))
@@ -65,6 +66,7 @@ class System:
     stretches: Sequence[Mapping[str, Any]] = ()  # where they are given, they and not rate count
     slow: bool = False  # Redis has slow commands to tell of
     scale: Sequence[tuple[int, int]] = ()  # so long after the window began, so many workers
+    pace: float = 1.0  # how slow this trial's machine is
 
     @property
     def window_start(self) -> int:
@@ -113,3 +115,4 @@ class Worker:
     waiting: deque[tuple[Message, dict[str, Any]]] = field(default_factory=deque)
     running: list[tuple[Message, dict[str, Any]]] = field(default_factory=list)
     jobs: int = 0
+    own_ns: int = 0  # CPU of its actors' own work

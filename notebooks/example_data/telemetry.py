@@ -25,7 +25,7 @@ def readings(simulation: Any, now: int) -> Iterator[tuple[str, str, float]]:
     yield from _queues(simulation, now)
     busy = 0.0
     for worker in simulation.workers:
-        cpu = 1.8e6 * worker.jobs + 0.035 * elapsed
+        cpu = 1.8e6 * worker.jobs + worker.own_ns + 0.035 * elapsed
         busy += cpu
         if worker.alive:
             yield from _process(

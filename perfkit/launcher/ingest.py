@@ -102,6 +102,7 @@ def ingest_children(
             log=spec.logs / f"{name}.log",
             cpus=spec.cpus,
             pass_fds=(listener, lifeline),
+            cwd=spec.working_directory(),
             secrets=secrets,
         )
 

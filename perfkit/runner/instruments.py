@@ -20,6 +20,7 @@ from perfkit.redaction import redact
 from perfkit.runner.application import Application
 from perfkit.runner.brokers import Brokers
 from perfkit.runner.collect import read_json
+from perfkit.runner.elsewhere import Elsewhere, System
 from perfkit.runner.enqueuing import EnqueueProcess
 from perfkit.runner.figures import LiveFigures
 from perfkit.runner.leftovers import Holdings
@@ -51,21 +52,23 @@ class Instruments:
     def __init__(
         self,
         trial: Trial,
-        stack: Stack,
+        stack: System,
         folder: Path,
         facts: Mapping[str, Any],
         placement: Placement,
         clock: Clock,
-        application: Application,
+        application: Application | None,
         shards: int = 1,
     ) -> None:
         self._stack = stack
         self._clock = clock
         self._folder = folder
-        # Jobs may enqueue others: of an application that is not ours, all its queues are watched.
-        queues = trial.scenario.queues if trial.scenario.system is None else application.queues
-        namespace = application.namespace
-        servers = servers_of(stack, queues)
+        queues, namespace = trial.scenario.queues, "dramatiq"
+        if application is not None:
+            namespace = application.namespace
+            # Jobs may enqueue others: of an application not ours, all its queues are watched.
+            queues = queues if trial.scenario.system is None else application.queues
+        servers = servers_of(stack, queues) if isinstance(stack, Stack) else {}
         with contextlib.ExitStack() as opened:
             self._holdings = opened.enter_context(contextlib.closing(Holdings(servers, namespace)))
             self._http = opened.enter_context(
@@ -74,7 +77,7 @@ class Instruments:
             )
             self._ledger_before = self._ledger()
             self._processes = ProcessTable()
-            self._workers = Brokers(stack.spec.spool)
+            self._workers = Brokers(folder.absolute() / "spool")
             self.sampler = Sampler(
                 [
                     # What may wait on a network comes last.
@@ -97,9 +100,9 @@ class Instruments:
             is_target = trial.scenario.load.abort_below is not None
             self._target = Target(offsets_of(spec)) if is_target else None
             self.generator: LoadSource = (
-                generator_of(spec, folder, shards)
-                if trial.scenario.load.via == "http"
-                else EnqueueProcess(spec, trial.scenario.job, stack, folder)
+                EnqueueProcess(spec, trial.scenario.job, stack, folder)
+                if trial.scenario.load.via == "enqueue" and isinstance(stack, Stack)
+                else generator_of(spec, folder, shards)
             )
             self._opened = opened.pop_all()
         host = HostFacts.read()
@@ -132,6 +135,8 @@ class Instruments:
         roles |= {name: process.role for name, process in self._stack.processes.items()}
         counts = self.generator.figures
         figures = self._live.of(counts, self.sampler.snapshot, roles)
+        if isinstance(self._stack, Elsewhere) and "done" in counts:
+            figures["done"] = float(counts["done"])
         if self._target is not None and counts:
             figures["due"] = float(self._target.due(counts["elapsed_s"], self._clock.now_ns()))
         return figures
@@ -199,7 +204,8 @@ class Instruments:
 
     def _ledger(self) -> int | None:
         """Payments charged so far, by the system's own books; None without an ingest to ask."""
-        if self._stack.ingest_url is None or not self._stack.spec.is_sample:
+        stack = self._stack
+        if stack.ingest_url is None or not (isinstance(stack, Stack) and stack.spec.is_sample):
             return None
         try:
             answer = self._http.get("/ledger")

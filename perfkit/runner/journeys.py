@@ -51,10 +51,17 @@ def check_journeys(plan: Plan, todo: Sequence[Trial]) -> None:
 
 def _missing(scenario: Scenario) -> Iterator[Problem]:
     variables = {} if scenario.target is None else scenario.target.variables
-    for header, name in variables.items():
+    for place, name in variables.items():
         if name not in os.environ:
             what = f"the variable {name} is not set"
-            yield Problem(f"target.headers.{header}", what, f"export {name}=...")
+            yield Problem(f"target.{place}", what, f"export {name}=...")
+        elif place.startswith("headers.") and not _is_header(os.environ[name]):
+            what = f"the variable {name} holds no header's value: one line of ASCII text"
+            yield Problem(f"target.{place}", what, f"look for a line break or an accent in {name}")
+
+
+def _is_header(value: str) -> bool:
+    return value.isascii() and value.isprintable()
 
 
 def _why_not(user: str, folder: Path | None, secrets: Sequence[str]) -> str | None:
@@ -110,13 +117,8 @@ def base_url_of(scenario: Scenario, ingest_url: str | None) -> str:
         return ingest_url or ""
     if scenario.load.user is None:
         # A template has its whole path in its own URL.
-        return _origin(target.url) if target.is_absolute else ingest_url or ""
+        return target.origin or ingest_url or ""
     return target.url if target.is_absolute else f"{ingest_url or ''}{target.url}"
-
-
-def _origin(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"
 
 
 def _path(target: Target) -> str:

@@ -18,3 +18,4 @@ class Options:
     redis_server: Path | None = None
     allow_destructive: bool = False  # whether faults may hit a server that is not ours
     command: Sequence[str] = ()
+    settle_s: float = 0.0  # at most so long before each trial but the first, until the host is idle

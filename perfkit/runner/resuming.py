@@ -1,7 +1,8 @@
 """Whether an interrupted run can be carried on here, and what is left of it.
 
-    kept        complete trials, and those that a threshold aborted: they ended by their own rule
-    measured    trials that failed, were cut short, lost a load shard, or were never begun
+    kept        complete trials, and those that a threshold aborted: they ended by their own rule;
+                of a comparison those whose partner is kept too
+    measured    trials that failed, were cut short, lost their generator, or were never begun
 
 A report that mixes machines or versions would compare what can't be compared, so those of another
 host, another perfkit or other packages are refused.
@@ -9,14 +10,15 @@ host, another perfkit or other packages are refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from perfkit import __version__
 from perfkit.errors import RunNotSealed, UsageError
-from perfkit.launcher.server import find_server
+from perfkit.launcher.server import server_for
+from perfkit.pairs import partner_of
 from perfkit.paths import checkout
 from perfkit.plan import Plan, Trial, restore
 from perfkit.redaction import redact
@@ -61,8 +63,12 @@ def resumable(path: Path, options: Options) -> Resumable:
     plan = restore(run.manifest)
     if differences := list(_differences(run.manifest)):
         raise UsageError(f"{run.path} can't be resumed here: {'; '.join(differences)}", _AGAIN)
-    _check_redis(run.manifest.get("redis"), options)
+    asked = {trial.scenario.redis.server for trial in plan.trials}
+    _check_redis(run.manifest.get("redis"), options, asked)
     kept = {each["trial"] for each in run.manifest["trials"] if _is_ended(run, each)}
+    if "comparison" in run.manifest:
+        # Half a pair is none: what differs between then and now would seem to differ in the arms.
+        kept = {trial for trial in kept if partner_of(trial) in kept}
     todo = tuple(trial for trial in plan.trials if trial.index not in kept)
     return Resumable(run.path, run.manifest, plan, todo)
 
@@ -89,8 +95,12 @@ def _differences(manifest: Mapping[str, Any]) -> Iterator[str]:
             yield f"{package} was {then}, and is {today}"
 
 
-def _check_redis(measured: Mapping[str, Any] | None, options: Options) -> None:
+def _check_redis(
+    measured: Mapping[str, Any] | None, options: Options, asked: Collection[str | None]
+) -> None:
     """Whether the rest would be measured on the Redis of the beginning, if there was one.
+
+    ``asked``: what the scenarios say of their servers; the beginning may have been any of them.
 
     Raises:
         UsageError: it would not.
@@ -103,6 +113,8 @@ def _check_redis(measured: Mapping[str, Any] | None, options: Options) -> None:
             raise UsageError(f"the run was begun on the Redis at {measured['url']}", mend)
     elif options.redis_url is not None:
         raise UsageError("the run was begun on a private Redis", "leave out --redis")
-    elif find_server(options.redis_server).sha256 != measured.get("binary_sha256"):
+    elif measured.get("binary_sha256") not in {
+        server_for(each, options.redis_server).sha256 for each in asked
+    }:
         what = f"the run was begun with another server binary: {measured.get('binary')}"
         raise UsageError(what, "name it with --redis-server PATH")

@@ -17,6 +17,7 @@ from perfkit.load.arrivals import Think
 from perfkit.load.spec import JobShare, LoadSpec
 from perfkit.plan import Trial
 from perfkit.runner.application import Application
+from perfkit.runner.elsewhere import System
 from perfkit.runner.journeys import base_url_of, journey_spec
 from perfkit.runner.scheduling import segment_of, write_times
 from perfkit.scenario import Scenario, blotted, settings_of
@@ -65,10 +66,12 @@ def stack_spec(
     return StackSpec(
         settings=settings_of(scenario),
         directory=directory,
+        build=None if scenario.build is None else scenario.build.placed(),
         gateway=gateway if scenario.system is None else None,
         **system,
         hidden=() if scenario.target is None else scenario.target.secrets,
         profile=scenario.redis.profile,
+        server=scenario.redis.server,
         redis_per_queue=scenario.redis.per_queue,
         redis_settings=scenario.redis.settings(),
         links=links_of(scenario),
@@ -108,6 +111,7 @@ def servers_of(stack: Stack, queues: Sequence[str]) -> dict[str, list[str]]:
 def asked(trial: Trial, clock: Clock, application: Application | None = None) -> dict[str, Any]:
     """What is known of a trial before it runs."""
     scenario = trial.scenario
+    of_sample = scenario.has_stack and scenario.system is None
     sample = _sample_settings(scenario) | settings_of(scenario).environment()
     return {
         "trial": trial.index,
@@ -118,7 +122,8 @@ def asked(trial: Trial, clock: Clock, application: Application | None = None) ->
         "seed": trial.seed,
         "nonce": secrets.token_hex(8),
         "anchor": dataclasses.asdict(Anchor.take(clock)),
-        "settings": dataclasses.asdict(settings_of(scenario)),
+        "settings": dataclasses.asdict(settings_of(scenario)) if scenario.has_stack else {},
+        "jobs_recorded": scenario.has_stack,
         "gateway": {queue: dataclasses.asdict(g) for queue, g in scenario.gateway.items()},
         "model": scenario.load.model,
         "users": int(scenario.peak) if scenario.load.model == "closed" else None,
@@ -128,7 +133,7 @@ def asked(trial: Trial, clock: Clock, application: Application | None = None) ->
         "journey": scenario.is_journey,
         "document": blotted(trial.document)[0],
         "system": None if application is None else application.facts(scenario),
-        "system_env": sample if scenario.system is None else {},
+        "system_env": sample if of_sample else {},
         "aborted": None,
         "faults": [],
     }
@@ -140,7 +145,7 @@ def _sample_settings(scenario: Scenario) -> dict[str, str]:
 
 
 def load_spec(
-    trial: Trial, stack: Stack, facts: Mapping[str, Any], folder: Path, placement: Placement
+    trial: Trial, stack: System, facts: Mapping[str, Any], folder: Path, placement: Placement
 ) -> LoadSpec:
     """The load of a trial; the instants of a trace are written into its folder."""
     scenario = trial.scenario

@@ -7,9 +7,9 @@
     drain      no new load; the last jobs finish                nothing is left, or the limit
     collect    workers stop; Redis is read; tables              written and renamed
 
-An interrupt, a threshold that aborts, or a load shard that dies goes from any state but the last
-straight to collect: what was measured is kept, and the trial is partial. A stack that fails raises;
-the conductor names the trial and goes on.
+An interrupt, a threshold that aborts, or a load generator that dies goes from any state but the
+last straight to collect: what was measured is kept, and the trial is partial. A stack that fails
+raises; the conductor names the trial and goes on.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from perfkit.launcher.stack import Stack
 from perfkit.plan import Trial
 from perfkit.runner.application import Application
 from perfkit.runner.breakage import Breakage
+from perfkit.runner.elsewhere import Elsewhere, System
 from perfkit.runner.instruments import Instruments
 from perfkit.runner.outages import announce_outages, outages_of
 from perfkit.runner.progress import Interrupt, Phase
@@ -77,7 +78,7 @@ def run_trial(
     trial: Trial,
     writer: RunWriter,
     *,
-    application: Application,
+    application: Application | None,
     redis_url: str | None,
     redis_server: Path | None,
     placement: Placement,
@@ -87,7 +88,9 @@ def run_trial(
     watch: Watch | None = None,
     shards: int = 1,
 ) -> bool:
-    """Conduct one trial and store it; False where a load shard died, and it should be repeated.
+    """Conduct one trial and store it; False where what sends its load died: to be repeated.
+
+    ``application``: None where no stack is started.
 
     Raises:
         UsageError, StackError: the stack did not come up, or a part that everything needs died.
@@ -95,20 +98,26 @@ def run_trial(
     """
     say("start")
     trial_writer = writer.trial(trial.index)
-    spec = stack_spec(
-        trial.scenario,
-        trial_writer.path,
-        redis_url=redis_url,
-        redis_server=redis_server,
-        cpus=placement.system_cpus,
-        leases=writer.path.parent.parent / ".leases",
-        run_dir=writer.path,
-        application=application,
-    )
+    system: System
+    target = trial.scenario.target
+    if trial.scenario.has_stack or target is None:
+        spec = stack_spec(
+            trial.scenario,
+            trial_writer.path,
+            redis_url=redis_url,
+            redis_server=redis_server,
+            cpus=placement.system_cpus,
+            leases=writer.path.parent.parent / ".leases",
+            run_dir=writer.path,
+            application=application,
+        )
+        system = Stack(spec)
+    else:
+        system = Elsewhere(target.origin, trial_writer.path, placement.system_cpus)
     # Written first, so that `repair` has it when we are killed.
     facts = asked(trial, clock, application)
     trial_writer.write_facts(facts | {"outcome": "partial", "reason": "killed while measuring"})
-    with _pinned(placement.instrument_cpus), Stack(spec) as stack:
+    with _pinned(placement.instrument_cpus), system as stack:
         facts["stack"] = stack.facts()
         if writer.manifest["redis"] is None:
             writer.amend(redis=facts["stack"]["redis"])
@@ -121,7 +130,7 @@ def run_trial(
     say("collect")
     store_trial(trial_writer, facts, found, "interrupted" if interrupt.asked else reason)
     trial_writer.finish()
-    return not conductor.lost_a_shard
+    return not conductor.lost_its_load
 
 
 @contextlib.contextmanager
@@ -141,7 +150,7 @@ class _Conductor:
     def __init__(
         self,
         trial: Trial,
-        stack: Stack,
+        stack: System,
         writer: TrialWriter,
         facts: dict[str, Any],
         placement: Placement,
@@ -149,7 +158,7 @@ class _Conductor:
         interrupt: Interrupt,
         clock: Clock,
         watch: Watch | None,
-        application: Application,
+        application: Application | None,
         shards: int,
     ) -> None:
         self._trial = trial
@@ -234,8 +243,8 @@ class _Conductor:
         return leftovers, reason
 
     @property
-    def lost_a_shard(self) -> bool:
-        """Whether a load shard died, which ended the trial."""
+    def lost_its_load(self) -> bool:
+        """Whether what sends its load died, which ended the trial."""
         return self._instruments.generator.death is not None
 
     def _note_stack(self) -> None:
@@ -273,7 +282,7 @@ class _Conductor:
     @property
     def _over(self) -> bool:
         """Whether the trial is to end now, whatever state it is in."""
-        return self._interrupt.asked or self._aborted is not None or self.lost_a_shard
+        return self._interrupt.asked or self._aborted is not None or self.lost_its_load
 
     def _until(self, instant_ns: int, phase: Phase) -> None:
         while (rest_ns := instant_ns - self._clock.now_ns()) > 0 and not self._over:

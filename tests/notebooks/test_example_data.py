@@ -11,11 +11,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from perfkit.api import open_comparison
 from perfkit.store import open_run, verify
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "notebooks" / "example_data"
-RUNS = ("good", "bad")
+RUNS = ("good", "bad", "comparison")
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +72,38 @@ def test_what_is_committed_is_what_the_script_makes(made: tuple[Path, Path], nam
 def test_they_are_whole_small_and_say_that_they_are_simulated(name: str) -> None:
     folder = EXAMPLES / name
     assert verify(folder) == []
-    assert sum(len(content) for content in _content(folder).values()) < 200_000
+    # Sixteen trials are more than three.
+    most = 600_000 if name == "comparison" else 200_000
+    assert sum(len(content) for content in _content(folder).values()) < most
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["synthetic"] is True
     assert "imulated" in manifest["description"]
+
+
+def test_all_of_it_is_less_than_a_megabyte() -> None:
+    sizes = [
+        path.stat().st_size
+        for path in EXAMPLES.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    assert sum(sizes) < 1_000_000
+
+
+def test_the_comparison_has_one_true_effect_and_it_is_found() -> None:
+    found = open_comparison(EXAMPLES / "comparison")
+    assert found.outcome == "worse"
+    effects = found.effects().set_index("metric")
+    assert set(effects.index[effects["outcome"] == "worse"]) == {
+        "P50 of payments",
+        "P95 of payments",
+        "CPU ms per job",
+    }
+    stages = found.stages()
+    [service] = stages.query("of == 'mean' and actor == 'payments' and stage == 'service'").to_dict(
+        "records"
+    )
+    # 6 ms more, and the machine is up to 4 % slower by the end.
+    assert service["low_ns"] < 6.15e6 < service["high_ns"]
 
 
 def test_the_bad_run_has_what_makes_reports_stumble() -> None:

@@ -121,3 +121,16 @@ def test_a_process_that_comes_later_is_followed_too(tmp_path: Path, writer: Spoo
     assert len(follower.read()) == 1
     write(SpoolWriter(tmp_path, name="v", role="worker", slots=SLOTS), 7)
     assert [(spool.name, len(spool.events)) for spool in follower.read()] == [("v", 1), ("w", 0)]
+
+
+@pytest.mark.parametrize("count", [3, 9, 10, 25])
+def test_of_what_was_there_before_only_the_newest_is_read(
+    tmp_path: Path, writer: SpoolWriter, count: int
+) -> None:
+    write(writer, *range(1, count + 1))
+    follower = SpoolFollower(tmp_path, newest=4)
+    first = read(follower)[0]
+    assert first == list(range(count + 1 - len(first), count + 1))
+    assert 0 < len(first) <= 4
+    write(writer, 100, 101)
+    assert read(follower)[0] == [100, 101]

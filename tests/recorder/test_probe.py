@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,10 @@ def test_an_application_is_described(child: Child, shop: Path) -> None:
         },
         "namespace": "dramatiq",
         "broker_class": "dramatiq.brokers.redis.RedisBroker",
+        "versions": {
+            "python": platform.python_version(),
+            **{each: version(each) for each in ("dramatiq", "redis")},
+        },
     }
     assert err == "hello from the application\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perfkit.api.rendering import OF_JOBS
+from perfkit.api.rendering import OF_INSTRUMENT, OF_JOBS
 from perfkit.paths import report_notebook
 from perfkit.reporting import document
 from perfkit.reporting.sections import headings, without_sections
@@ -12,13 +12,16 @@ from perfkit.reporting.sections import headings, without_sections
 NOTEBOOK = report_notebook("10_run_report")
 
 
+LEFT_OUT = (*OF_JOBS, *OF_INSTRUMENT)
+
+
 def test_every_section_that_is_left_out_is_in_the_notebook() -> None:
-    assert set(OF_JOBS) < set(headings(NOTEBOOK))
+    assert set(LEFT_OUT) < set(headings(NOTEBOOK))
 
 
 def test_names_that_the_rest_uses_are_kept(tmp_path: Path) -> None:
-    shorter = without_sections(NOTEBOOK, OF_JOBS, tmp_path / "short.ipynb")
-    assert headings(shorter) == [each for each in headings(NOTEBOOK) if each not in OF_JOBS]
+    shorter = without_sections(NOTEBOOK, LEFT_OUT, tmp_path / "short.ipynb")
+    assert headings(shorter) == [each for each in headings(NOTEBOOK) if each not in LEFT_OUT]
     sources = [cell.source for cell in document.read(shorter).cells if cell.cell_type == "code"]
     assert "windows = figures.windows(trials, run.trial_facts)" in sources
     assert not any("figures.cpu(" in source for source in sources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.leaks import descendants_of
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +59,17 @@ class Measuring:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self._output.close()
+
+
+def generators(run: Measuring) -> dict[str, int]:
+    """Those that live, by name, as the unsealed trial's lease or process list has them."""
+    found = {}
+    for pid in descendants_of(run.process.pid):
+        with contextlib.suppress(OSError):
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            if "perfkit.load" in argv:
+                found[Path(argv[argv.index("perfkit.load") + 1]).parent.name] = pid
+    return found
 
 
 @pytest.fixture
