@@ -1,0 +1,162 @@
+// From the server's snapshot to what the page shows: the only place that knows the field names.
+// Where Redis is silent the last known figures stay, marked `stale` with their age.
+
+import { bytes, count, duration, rate, share } from "./format.js";
+
+const KINDS = { duration, share, rate, count, bytes };
+
+const NAMES = { redis: "Redis", recorder: "The recorder", load: "The load generator", processes: "Process figures" };
+
+export class Model {
+  #known = null;
+  #subject = null;
+
+  // True where the snapshot is of something else than the one before.
+  changes(snapshot) {
+    const changed = this.#subject !== null && snapshot.subject !== this.#subject;
+    this.#subject = snapshot.subject;
+    return changed;
+  }
+
+  forget() {
+    this.#known = null;
+  }
+
+  view(snapshot) {
+    const sources = Object.entries(snapshot.sources ?? {}).map(([name, source]) => ({
+      name,
+      title: NAMES[name] ?? name,
+      ok: source.ok,
+      detail: source.detail,
+      since: source.since_s,
+      age: source.age_s,
+    }));
+    const down = new Set(sources.filter((source) => !source.ok).map((source) => source.name));
+    const fresh = {
+      at: snapshot.at_s,
+      queues: (snapshot.queues ?? []).map(queueOf),
+      workers: (snapshot.workers ?? []).filter((each) => each.role !== "producer").map(workerOf),
+      redis: snapshot.redis ? redisOf(snapshot.redis) : null,
+    };
+    const shown = down.has("redis") && this.#known ? this.#stale(fresh) : fresh;
+    if (!down.has("redis")) this.#known = fresh;
+    const totals = snapshot.totals ?? {};
+    return {
+      mode: snapshot.mode,
+      subject: snapshot.subject,
+      sources,
+      down,
+      recorder: sources.some((source) => source.name === "recorder" && source.ok),
+      totals,
+      ...shown,
+      at_known: shown.at,
+      at: snapshot.at_s, // of now, also where what is shown is older
+      producers: (snapshot.workers ?? []).filter((each) => each.role === "producer").length,
+      moreRedis: (snapshot.more_redis ?? []).map(redisOf),
+      load: snapshot.load ? loadOf(snapshot.load) : null,
+      errors: (snapshot.errors ?? []).map((each) => ({ ...each, last: each.last_s })),
+      slowJobs: snapshot.slow_jobs ?? [],
+      thresholds: (snapshot.thresholds ?? []).map(thresholdOf),
+      scan: snapshot.scan ? { ...snapshot.scan, complete: snapshot.scan.rounds > 0 } : null,
+      replay: snapshot.replay,
+      queuesAbsent: down.has("redis")
+        ? "Redis does not answer, and this page has seen no figures of it before."
+        : "No queue found yet. A queue shows here once a job was put into it.",
+    };
+  }
+
+  #stale(fresh) {
+    const known = this.#known;
+    const age = fresh.at - known.at;
+    return {
+      at: known.at,
+      queues: known.queues.map((queue) => ({ ...queue, stale: true, age })),
+      workers: known.workers.map((worker) => ({ ...worker, stale: true, state: "unknown" })),
+      redis: known.redis,
+    };
+  }
+}
+
+function queueOf(queue) {
+  const made = {
+    name: queue.name,
+    waiting: queue.waiting,
+    inFlight: queue.in_flight,
+    delayed: queue.delayed,
+    dead: queue.dead,
+    stalled: queue.stalled,
+    oldestAge: queue.oldest_age_s,
+    rateIn: queue.rate_in,
+    rateOut: queue.rate_out,
+    rateFailed: queue.errors_rate,
+    netRate: queue.net_rate,
+    waitP95: queue.wait_p95_s,
+    runP95: queue.run_p95_s,
+    problem: queue.problem,
+    stale: false,
+    age: null,
+  };
+  // Jobs wait, nobody holds one, and the oldest has waited for seconds: nobody fetches.
+  made.standing =
+    queue.waiting > 0 && queue.in_flight === 0 && queue.oldest_age_s > 2 && !(queue.rate_out > 0);
+  made.growing = queue.net_rate > Math.max(1, 0.05 * (queue.rate_in ?? 0));
+  return made;
+}
+
+function workerOf(worker) {
+  return {
+    key: worker.broker_id || worker.name,
+    name: worker.name,
+    title: `${worker.name}\nbroker ${worker.broker_id}${worker.pid ? `\nprocess ${worker.pid}` : ""}`,
+    alive: worker.alive,
+    state: worker.alive ? (worker.role === "worker" ? "alive" : "seen") : "lost",
+    lastSeen: worker.last_seen_s,
+    inFlight: worker.in_flight,
+    inFlightAge: worker.in_flight_age_s,
+    cpu: worker.cpu,
+    memory: worker.rss_bytes,
+    stale: false,
+  };
+}
+
+function redisOf(redis) {
+  return {
+    name: redis.name,
+    ops: redis.ops,
+    memory: redis.memory_used_bytes,
+    memoryLimit: redis.memory_max_bytes,
+    clients: redis.clients,
+    cpu: redis.cpu,
+    roundTrip: redis.round_trip_s,
+    evicted: redis.evicted,
+    rejected: redis.rejected_connections,
+    fragmentation: redis.fragmentation,
+    uptime: redis.uptime_s,
+    slowCommands: redis.slow_commands,
+    slowlog: redis.slowlog ?? [],
+  };
+}
+
+function loadOf(load) {
+  return {
+    phase: load.phase,
+    offered: load.offered,
+    achieved: load.achieved,
+    lag: load.lag_p99_s,
+    sent: load.sent,
+    dropped: load.dropped,
+    errors: load.errors,
+    elapsed: load.elapsed_s,
+    left: load.left_s,
+  };
+}
+
+function thresholdOf(each) {
+  const format = KINDS[each.unit] ?? count;
+  return {
+    key: `${each.name}\n${each.queue ?? ""}`,
+    name: each.queue ? `${each.name} on ${each.queue}` : each.name,
+    state: each.state,
+    observed: each.observed === null ? null : format(each.observed),
+  };
+}
