@@ -11,14 +11,18 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from perfkit import figures, stats
+    from perfkit import figures, monitor, stats
     from perfkit.api import (
         Run,
         calibrate,
+        calibrate_async,
+        compare,
+        compare_runs,
         example_run,
         export_run,
         import_run,
         list_runs,
+        open_comparison,
         open_run,
         report,
         resume,
@@ -39,12 +43,17 @@ __all__ = [
     "Run",
     "__version__",
     "calibrate",
+    "calibrate_async",
+    "compare",
+    "compare_runs",
     "example_run",
     "export_run",
     "figures",
     "history",
     "import_run",
     "list_runs",
+    "monitor",
+    "open_comparison",
     "open_run",
     "recorded",
     "report",
@@ -62,7 +71,7 @@ _HOMES: Final = {
     "history": "perfkit.api.history",  # of that name `perfkit.api` has the module
     "recorded": "perfkit.api.recorded",  # likewise
 }
-_SUBPACKAGES: Final = ("figures", "stats")
+_SUBPACKAGES: Final = ("figures", "monitor", "stats")
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ import difflib
 import inspect
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from perfkit.api.notebook import listed, sweep_async
@@ -23,10 +23,18 @@ if TYPE_CHECKING:
     from perfkit.api.runs import Run
     from perfkit.figures import Block
 
-__all__ = ["benchmark", "conclude"]
+__all__ = [
+    "BOOLEANS",
+    "benchmark",
+    "conclude",
+    "injected_names",
+    "is_true",
+    "misfit_duration",
+    "unknown",
+]
 
 _INJECTED: Final = "# Parameters"  # what papermill's own cell begins with
-_BOOLEANS: Final = {"true": True, "false": False}
+BOOLEANS: Final = {"true": True, "false": False}
 _SHOWN: Final = 6
 
 
@@ -61,13 +69,13 @@ async def benchmark(
     given: dict[str, Any] = dict(locals())
     from perfkit.api.history import resolve_run
 
-    wrong = [*_unknown(injected_names()), *_misfits(given)]
+    wrong = [*unknown(injected_names(), benchmark), *_misfits(given)]
     if wrong:
         raise UsageError(
             f"parameters of the benchmark: {'; '.join(wrong)}",
             "`papermill --help-notebook` on the notebook lists the parameters and their types",
         )
-    if not _truth(live):
+    if not is_true(live):
         return resolve_run(run_dir)
     counts = _counts(workers)
     values: dict[str, Any] = {
@@ -124,8 +132,9 @@ def _assigned(cell: str) -> Iterator[str]:
             yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 
-def _unknown(names: Sequence[str]) -> Iterator[str]:
-    known = list(inspect.signature(benchmark).parameters)
+def unknown(names: Sequence[str], verb: Callable[..., object]) -> Iterator[str]:
+    """What is wrong with names that a verb has no parameter for."""
+    known = list(inspect.signature(verb).parameters)
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -135,9 +144,9 @@ def _unknown(names: Sequence[str]) -> Iterator[str]:
 def _misfits(given: Mapping[str, Any]) -> Iterator[str]:
     """What does not fit its type, or contradicts something else."""
     live = given["live"]
-    if not isinstance(live, bool) and str(live).lower() not in _BOOLEANS:
+    if not isinstance(live, bool) and str(live).lower() not in BOOLEANS:
         yield f"live is true or false, not {live!r}"
-    elif _truth(live) and given["run_dir"]:
+    elif is_true(live) and given["run_dir"]:
         yield "run_dir reads an old run and live measures a new one; give one of them"
     scenarios = given["scenarios"]
     if isinstance(scenarios, str | list | tuple) and all(isinstance(n, str) for n in scenarios):
@@ -149,7 +158,7 @@ def _misfits(given: Mapping[str, Any]) -> Iterator[str]:
         _counts(given["workers"])
     except ValueError:
         yield f'workers is text such as "1,2,4", each at least 1, not {given["workers"]!r}'
-    yield from _misfit_duration(given["duration"])
+    yield from misfit_duration(given["duration"])
     repeat = given["repeat"]
     if isinstance(repeat, bool) or not str(repeat).isdecimal() or int(repeat) < 1:
         yield f"repeat is a whole number of at least 1, not {repeat!r}"
@@ -158,7 +167,8 @@ def _misfits(given: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is text, not {given[name]!r}"
 
 
-def _misfit_duration(duration: object) -> Iterator[str]:
+def misfit_duration(duration: object) -> Iterator[str]:
+    """What is wrong with a duration; empty leaves it to the scenario."""
     example = 'duration is text with a unit, such as "20s"'
     if not isinstance(duration, str):
         yield f"{example}, not {duration!r}"
@@ -170,8 +180,9 @@ def _misfit_duration(duration: object) -> Iterator[str]:
             yield f"{example}, not {duration!r}"
 
 
-def _truth(live: bool | str) -> bool:
-    return live if isinstance(live, bool) else _BOOLEANS.get(str(live).lower(), False)
+def is_true(live: bool | str) -> bool:
+    """Whether ``live`` says so, which papermill passes as text."""
+    return live if isinstance(live, bool) else BOOLEANS.get(str(live).lower(), False)
 
 
 def _counts(workers: object) -> list[int]:

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from perfkit.api.columns import aligned
-from perfkit.errors import NotReady, UsageError
+from perfkit.errors import ChildDied, NotReady, UsageError
 from perfkit.launcher.interrupts import deferred, terminable
 from perfkit.load.arrivals import Segment
 from perfkit.load.spec import JobShare, LoadSpec
@@ -46,6 +47,9 @@ _TIMEOUT_NS: Final = 10 * _SECOND
 _REACH_S: Final = 5.0
 _SPARE_S: Final = 30.0  # beyond all the generator's own limits: then it hangs
 _LOOK_S: Final = 0.02
+_PLAIN: Final = (
+    "requests_per_s", "requests", "errors", "error_kinds", "cpu_us_per_request",
+)  # fmt: skip
 Ns = npt.NDArray[np.int64]
 
 
@@ -107,6 +111,17 @@ class Calibration:
             "latency_ms": {"intended": asdict(self.intended), "sent": asdict(self.sent)},
             "send_lag_ms": asdict(self.send_lag),
         }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Calibration:
+        """From what `document` made."""
+        latency = document["latency_ms"]
+        return cls(
+            **{name: document[name] for name in _PLAIN},
+            intended=Spread(**latency["intended"]),
+            sent=Spread(**latency["sent"]),
+            send_lag=Spread(**document["send_lag_ms"]),
+        )
 
 
 def calibrate(
@@ -209,6 +224,8 @@ def _sent(spec: LoadSpec, folder: Path) -> int:
             if time.monotonic() > last_s:
                 raise NotReady("the load generator does not end", "report it")
             time.sleep(_LOOK_S)
+        if process.death is not None:
+            raise ChildDied(process.death.text)
         return start_ns
     finally:
         with deferred():

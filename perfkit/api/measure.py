@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from perfkit.runner.trial import Watch
     from perfkit.scenario import Scenario
 
-__all__ = ["measure", "plan", "resume", "run", "sweep"]
+__all__ = [
+    "measure",
+    "options_of",
+    "plan",
+    "resume",
+    "run",
+    "sweep",
+    "unfinished",
+    "watch_for",
+]
 
 
 def plan(
@@ -148,14 +157,14 @@ def resume(
         UsageError: there is no such run, it is complete, or it can't be carried on here.
         RunNotSealed: it is still being measured.
     """
-    folder = _unfinished(run, results_root(results))
+    folder = unfinished(run, results_root(results))
 
     def carry_on(options: Options, listener: Listener, interrupt: Interrupt) -> Path:
-        return resume_run(folder, options, listener, interrupt, watch_for=_watch_for)
+        return resume_run(folder, options, listener, interrupt, watch_for=watch_for)
 
     return _carried_out(
         carry_on,
-        _options(redis, redis_server, results, command, allow_destructive),
+        options_of(redis, redis_server, results, command, allow_destructive),
         progress=progress,
         interrupt=interrupt,
         report=report,
@@ -177,24 +186,31 @@ def measure(
     """Conduct a plan, seal it, and render its report."""
 
     def carry_out(options: Options, listener: Listener, interrupt: Interrupt) -> Path:
-        return conduct(planned, options, listener, interrupt, watch_for=_watch_for)
+        return conduct(planned, options, listener, interrupt, watch_for=watch_for)
 
     return _carried_out(
         carry_out,
-        _options(redis, redis_server, results, command, allow_destructive),
+        options_of(redis, redis_server, results, command, allow_destructive),
         progress=progress,
         interrupt=interrupt,
         report=report,
     )
 
 
-def _options(
+def options_of(
     redis: str | None,
     redis_server: str | None,
     results: str | os.PathLike[str] | None,
     command: Sequence[str] | None,
     allow_destructive: bool,
+    *,
+    settle_s: float = 0.0,
 ) -> Options:
+    """How a plan is carried out; arguments as `run`.
+
+    Raises:
+        UsageError: a Redis to use and a server to start were both named.
+    """
     if redis is not None and redis_server is not None:
         raise UsageError("a Redis to use and a server to start were both named", "name one of them")
     return Options(
@@ -203,6 +219,7 @@ def _options(
         redis_server=Path(redis_server) if redis_server else None,
         allow_destructive=allow_destructive,
         command=tuple(command if command is not None else ["python", *sys.argv]),
+        settle_s=settle_s,
     )
 
 
@@ -235,7 +252,7 @@ def _carried_out(
     return opened
 
 
-def _watch_for(scenario: Scenario) -> Watch | None:
+def watch_for(scenario: Scenario) -> Watch | None:
     """What aborts a trial; loads neither pandas nor DuckDB, since it runs beside it."""
     is_watched = any(threshold.abort for threshold in scenario.threshold)
     if not is_watched and scenario.load.abort_below is None:
@@ -245,7 +262,7 @@ def _watch_for(scenario: Scenario) -> Watch | None:
     return watch_of(scenario)
 
 
-def _unfinished(run: str | os.PathLike[str] | None, root: Path) -> Path:
+def unfinished(run: str | os.PathLike[str] | None, root: Path) -> Path:
     """The folder of a run that is to be resumed.
 
     Raises:
@@ -255,10 +272,10 @@ def _unfinished(run: str | os.PathLike[str] | None, root: Path) -> Path:
         return Path(run)
     entries = list_runs(root)
     if run is None:
-        unfinished = [each for each in entries if each.state in ("partial", "unsealed")]
-        if not unfinished:
+        waiting = [each for each in entries if each.state in ("partial", "unsealed")]
+        if not waiting:
             raise NotARun(f"no run in {root} is unfinished", "`perfkit list` shows what there is")
-        return unfinished[0].path
+        return waiting[0].path
     found = [each for each in entries if str(run) in (each.run_id, f"{each.name}/{each.run_id}")]
     if not found:
         raise NotARun(f"there is no run {os.fspath(run)!r} in {root}", "`perfkit list` shows them")

@@ -19,10 +19,12 @@ from perfkit.errors import PerfkitError, UsageError
 from perfkit.units import format_count
 
 if TYPE_CHECKING:
+    from perfkit.api.calibrating import Calibration
+    from perfkit.api.compared import Compared
     from perfkit.api.runs import Run
     from perfkit.plan import Value
 
-__all__ = ["listed", "run_async", "sweep_async"]
+__all__ = ["calibrate_async", "compare_async", "listed", "run_async", "sweep_async"]
 
 _GRACE_S = 30.0
 
@@ -31,6 +33,9 @@ async def run_async(
     scenario: str,
     *,
     faults: Sequence[str] = (),
+    redis: str | None = None,
+    redis_server: str | None = None,
+    allow_destructive: bool = False,
     live: bool = True,
     example: str = "good",
     results: str | os.PathLike[str] | None = None,
@@ -44,7 +49,7 @@ async def run_async(
         faults: what is broken on purpose beside the scenario's own, such as "kill worker at 4s".
         live: False opens the committed example run ``example`` instead and launches nothing.
         example: which example.
-        results, report, values: as of `perfkit.run`.
+        redis, redis_server, allow_destructive, results, report, values: as of `perfkit.run`.
 
     Raises:
         PerfkitError: the measurement failed; the message is the process' own.
@@ -54,17 +59,23 @@ async def run_async(
 
     if not live:
         return example_run(example)
-    arguments = ["run", scenario, *_broken(faults), *_options(results, report, values)]
+    arguments = ["run", scenario, *_broken(faults)]
+    arguments += _server(redis, redis_server, allow_destructive)
+    arguments += _options(results, report, values)
     document = await _watched(arguments, _panel())
     return open_run(document["run_dir"])
 
 
 async def sweep_async(
-    scenarios: str | Sequence[str],
+    scenarios: str | Sequence[str] = (),
     *,
+    suite: bool = False,
     axes: Mapping[str, Sequence[Value]] | None = None,
     repetitions: int = 1,
     faults: Sequence[str] = (),
+    redis: str | None = None,
+    redis_server: str | None = None,
+    allow_destructive: bool = False,
     live: bool = True,
     example: str = "good",
     results: str | os.PathLike[str] | None = None,
@@ -76,11 +87,14 @@ async def sweep_async(
     Args:
         scenarios: built-in names or paths, as a list or in one text with commas between them.
         axes: keys and the values to try; none at all measures each scenario once.
+        suite: the built-in suite instead of scenarios by name.
         repetitions: how often each variant runs.
-        faults, live, example, results, report, values: as of `run_async`.
+        faults, live, example, results, report, values: as of `run_async`; so are ``redis``,
+            ``redis_server`` and ``allow_destructive``.
 
     Raises:
-        UsageError: no scenario was named, or a value has a comma, which the axis can't carry.
+        UsageError: no scenario was named, or some beside the suite, or a value has a comma, which
+            the axis can't carry.
         PerfkitError: the measurement failed; the message is the process' own.
     """
     from perfkit.api.history import example_run
@@ -89,16 +103,79 @@ async def sweep_async(
     if not live:
         return example_run(example)
     names = listed(scenarios)
-    if not names:
+    if not names and not suite:
         raise UsageError("no scenario was named", "`perfkit scenarios` lists the built-in ones")
+    if names and suite:
+        raise UsageError(
+            f"the suite has its own scenarios; {', '.join(names)} can't be named beside it",
+            "leave out the names, or the suite",
+        )
     arguments = ["sweep", *names, "--repeat", str(repetitions)]
+    arguments += ["--suite"] if suite else []
     for key, given in (axes or {}).items():
         if odd := [value for value in given if "," in str(value)]:
             raise UsageError(f"axis {key!r} can't have the value {odd[0]!r}", "leave commas out")
         arguments += ["--axis", f"{key}={','.join(map(_toml, given))}"]
-    arguments += [*_broken(faults), *_options(results, report, values)]
+    arguments += [*_broken(faults), *_server(redis, redis_server, allow_destructive)]
+    arguments += _options(results, report, values)
     document = await _watched(arguments, _panel())
     return open_run(document["run_dir"])
+
+
+async def calibrate_async(
+    url: str | None = None,
+    *,
+    rate: float | None = None,
+    connections: int = 64,
+    duration: str = "5s",
+) -> Calibration:
+    """What the load generator itself can do, as `perfkit.calibrate`, from another process.
+
+    Raises:
+        PerfkitError: it could not be measured; the message is the process' own.
+    """
+    from perfkit.api.calibrating import Calibration
+
+    arguments = ["calibrate", "--json", "--while-stdin", "--connections", str(connections)]
+    arguments += ["--duration", duration]
+    arguments += [] if url is None else ["--url", url]
+    arguments += [] if rate is None else ["--rate", str(rate)]
+    return Calibration.of(await _watched(arguments, lambda _: None))
+
+
+async def compare_async(
+    a: str,
+    b: str = "",
+    *,
+    set_a: Sequence[str] = (),
+    set_b: Sequence[str] = (),
+    pairs: int = 8,
+    margin: str = "",
+    results: str | os.PathLike[str] | None = None,
+    report: bool = True,
+    **values: Value,
+) -> Compared:
+    """Compare two scenarios, or two settings of one, in another process, as `run_async` does.
+
+    Args:
+        a: the baseline, a built-in's name or a path.
+        b: the candidate; empty is the same scenario.
+        set_a, set_b: keys set in one arm, each as "KEY=VALUE".
+        pairs: how many pairs of trials.
+        margin: what matters, such as "5%"; empty is 5 %, and 10 % of P99.
+        results, report, values: as of `perfkit.run`; values are set in both arms.
+
+    Raises:
+        PerfkitError: the measurement failed; the message is the process' own.
+    """
+    from perfkit.api.compared import open_comparison
+
+    arguments = ["compare", a, *([b] if b else []), "--pairs", str(pairs)]
+    arguments += [part for each in set_a for part in ("--set-a", each)]
+    arguments += [part for each in set_b for part in ("--set-b", each)]
+    arguments += [*(("--margin", margin) if margin else ()), *_options(results, report, values)]
+    document = await _watched(arguments, _panel())
+    return open_comparison(document["run_dir"])
 
 
 def listed(given: str | Sequence[str]) -> list[str]:
@@ -109,6 +186,12 @@ def listed(given: str | Sequence[str]) -> list[str]:
 
 def _broken(faults: Sequence[str]) -> list[str]:
     return [part for each in faults for part in ("--fault", each)]
+
+
+def _server(redis: str | None, redis_server: str | None, allow_destructive: bool) -> list[str]:
+    arguments = [] if redis is None else ["--redis", redis]
+    arguments += [] if redis_server is None else ["--redis-server", redis_server]
+    return [*arguments, *(["--allow-destructive"] if allow_destructive else [])]
 
 
 def _options(

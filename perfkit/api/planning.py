@@ -39,15 +39,22 @@ def _load_words(scenario: Scenario) -> str:
     return f"closed, {load.users} users, at most {offered}"
 
 
+def _system_words(scenario: Scenario) -> str:
+    if not scenario.has_stack and scenario.target is not None:
+        return f"{scenario.target.origin}, nothing is started"
+    settings = settings_of(scenario)
+    counts = f"{settings.workers} workers, {settings.slots} slots"
+    return f"{counts} ({settings.preset}, Redis {scenario.redis.profile})"
+
+
 def plan_text(plan: Plan) -> str:
     """A table of the trials and the time they take."""
     lines = []
     for trial in plan.trials:
-        settings, window = settings_of(trial.scenario), trial.scenario.window
+        window = trial.scenario.window
         lines.append(
             f"{trial.index:>3}  {trial.scenario.name}  {trial.label}  seed {trial.seed}  "
-            f"{_load_words(trial.scenario)}; {settings.workers} workers, {settings.slots} slots "
-            f"({settings.preset}, Redis {trial.scenario.redis.profile}); "
+            f"{_load_words(trial.scenario)}; {_system_words(trial.scenario)}; "
             f"warm-up {format_duration(trial.scenario.window_start_ns)}, "
             f"window {format_duration(trial.scenario.window_ns)}, "
             f"drain at most {format_duration(window.drain_ns)}"

@@ -14,19 +14,34 @@ from perfkit.reporting import render
 from perfkit.verdict.answering import only_requests
 
 OF_JOBS: Final = (
-    "Trials compared",
-    "Phases of the load",
     "Workers while running",
     "Faults and recovery",
     "Backlog",
     "Where the time goes",
-    "Resources",
     "Redis",
-    "What the instrument cost",
 )
 """Sections that would speak of a stack that nobody watched, where only requests are known."""
 
-__all__ = ["OF_JOBS", "OF_USER_CODE", "report", "summarise", "write_summary"]
+COMPARED: Final = "Trials compared"
+"""The section that one trial on a server elsewhere has no use for: it has no workers to vary."""
+
+OF_INSTRUMENT: Final = (
+    COMPARED,
+    "Phases of the load",
+    "Resources",
+    "What the instrument cost",
+)
+"""Those on what perfkit knows of its own measurements, and not of an import."""
+
+__all__ = [
+    "COMPARED",
+    "OF_INSTRUMENT",
+    "OF_JOBS",
+    "OF_USER_CODE",
+    "report",
+    "summarise",
+    "write_summary",
+]
 
 
 OF_USER_CODE: Final = "Journeys"
@@ -38,7 +53,7 @@ def report(run: Run | str | Path) -> Path:
 
     ``summary.json`` and ``summary.md`` are written as well. The report of a run that recorded no
     jobs, such as an import, lacks the sections on them and on the stack; that on user code is only
-    there where user code made the requests.
+    there where user code made the requests. A comparison is shown by a notebook of its own.
 
     Raises:
         NotARun, RunNotSealed: nothing to report on.
@@ -47,9 +62,15 @@ def report(run: Run | str | Path) -> Path:
     """
     opened = run if isinstance(run, Run) else open_run(run)
     write_summary(opened)
-    notebook = report_notebook("10_run_report")
     parameters = {"run_dir": str(opened.path)}
+    if "comparison" in opened.manifest:
+        return render(report_notebook("20_compare"), parameters, opened.path, stem="report")
+    notebook = report_notebook("10_run_report")
     dropped = [*(OF_JOBS if only_requests(opened.stored) else ())]
+    if any(opened.stored.facts(trial).imported for trial in opened.stored.trials):
+        dropped += OF_INSTRUMENT
+    elif only_requests(opened.stored) and len(opened.stored.trials) == 1:
+        dropped.append(COMPARED)
     if not any(opened.stored.facts(trial).journey for trial in opened.stored.trials):
         dropped.append(OF_USER_CODE)
     return render(notebook, parameters, opened.path, stem="report", dropped=dropped)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from perfkit import frames, verdict
+from perfkit import findings, frames, verdict
 from perfkit.store import StoredRun
 from perfkit.store import open_run as open_stored
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from perfkit.verdict import Accounting, Headline, ThresholdResult, Verdict
+    from perfkit.findings import Advice
+    from perfkit.verdict import Accounting, Bottleneck, Headline, Pathwise, ThresholdResult, Verdict
 
 __all__ = ["Run", "open_run"]
 
@@ -118,6 +119,30 @@ class Run:
     def stages(self, trial: int | None = None) -> pd.DataFrame:
         """Where the time went; stages add up to the latency."""
         return frames.stages(self.stored, trial)
+
+    def contributions(self, by: Literal["queue", "actor"] = "queue") -> pd.DataFrame:
+        """What each stage contributes to P50 and P99: parts that add up, with intervals."""
+        return verdict.contributions(self.stored, by)
+
+    def demands(self) -> pd.DataFrame:
+        """What one job asks of each resource, and how much of it is used."""
+        return verdict.demands(self.stored)
+
+    def bottlenecks(self) -> list[Bottleneck]:
+        """The bottleneck of each trial where two signs agree, else why none is named."""
+        return [verdict.bottleneck(self.stored, trial) for trial in self.stored.trials]
+
+    def laws(self) -> pd.DataFrame:
+        """Laws that must hold of any system: stage sums, Little's law, the pathwise oracle."""
+        return verdict.laws(self.stored)
+
+    def pathwise(self, trial: int) -> Pathwise:
+        """How many starts of one trial follow from when its jobs came and how long they took."""
+        return verdict.pathwise(self.stored, trial)
+
+    def findings(self) -> Advice:
+        """What the advisor found, the worst first, and what was looked at."""
+        return findings.advise(self.stored)
 
     def phases(self) -> pd.DataFrame:
         """One row per phase of the load of each trial: rates, latency, whether it was carried."""

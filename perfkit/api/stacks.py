@@ -47,7 +47,8 @@ def stack_up(
     root = results_root(results)
     clear_ended(root / _STACKS, logs=True)
     # Its folder is not known here, so an application of yours is looked for where we are.
-    application = inspect_application(scenario.system) if scenario.system else None
+    system, build = scenario.system, scenario.build
+    application = inspect_application(system, None, build, root) if system else None
     spec = stack_spec(
         scenario,
         root / _STACKS / new_lease_id(),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfkit.api.columns import aligned
 from perfkit.api.runs import Run
 from perfkit.figures.scoreboard import STATES, in_unit, limit_words, state_of, target_words
+from perfkit.scenario.elsewhere import is_elsewhere
 from perfkit.units import format_count, format_ms, format_percent, format_rate
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def next_command(run: Run) -> str:
     known: Any = run.manifest["scenarios"].get(scenarios[0]) or {}
     # By what it was found: a file's name says nothing to the command line.
     source = shlex.quote(str(known.get("source") or scenarios[0]))
+    document = known.get("document") or {}
+    if is_elsewhere(document):
+        return f"perfkit sweep {source} --axis {_levels(document)}"
     pools = bool((known.get("document") or {}).get("stack", {}).get("pool"))
     if pools:
         if "stack.preset" not in axes:
@@ -52,6 +56,16 @@ def next_command(run: Run) -> str:
     if "stack.preset" not in axes:
         return f"perfkit sweep {source} --workers 2 --axis preset=stock,low-latency"
     return f"perfkit sweep {source} --axis workers=1,2,4 --repeat 3"
+
+
+def _levels(document: Mapping[str, Any]) -> str:
+    """More of the load, where nothing else is ours to change."""
+    load: Any = document.get("load") or {}
+    key = "users" if load.get("model") == "closed" else "rate"
+    level = load.get(key)
+    if not isinstance(level, int | float) or isinstance(level, bool):
+        return "seed=1,2,3"
+    return f"{key}={','.join(f'{level * factor:g}' for factor in (1, 2, 4))}"
 
 
 def targets_text(run: Run) -> list[str]:

@@ -23,9 +23,9 @@ _SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Set up": dict.fromkeys(
         ("doctor", "calibrate", "scenarios", "plan", "completion"), "setting_up"
     ),
-    "Measure": dict.fromkeys(("run", "sweep"), "measuring"),
+    "Measure": dict.fromkeys(("run", "sweep"), "measuring") | {"compare": "comparing"},
     "Read": dict.fromkeys(("report", "list", "show", "history", "export", "import"), "reading"),
-    "Operate": dict.fromkeys(("stack", "repair"), "operating"),
+    "Operate": dict.fromkeys(("stack", "repair"), "operating") | {"monitor": "monitoring"},
 }
 _HOMES: Final = {verb: home for verbs in _SECTIONS.values() for verb, home in verbs.items()}
 
@@ -57,8 +57,8 @@ class _Sectioned(click.Group):
 @click.group(
     cls=_Sectioned,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 fine, 1 unexpected error, 2 usage, 3 run invalid, 5 inconclusive, "
-    "99 thresholds failed, 130 interrupted.",
+    epilog="Exit codes: 0 fine, 1 unexpected error, 2 usage, 3 run invalid, 4 worse, "
+    "5 inconclusive, 99 thresholds failed, 130 interrupted.",
 )
 @click.version_option(__version__, "--version", message="perfkit %(version)s")
 def cli() -> None:

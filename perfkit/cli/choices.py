@@ -21,6 +21,7 @@ __all__ = [
     "redis_options",
     "results_option",
     "scenario_options",
+    "settings_of",
     "split_pair",
     "values_of",
 ]
@@ -117,16 +118,24 @@ def scenario_options(function: F) -> F:
 
 def values_of(options: dict[str, Any]) -> dict[str, Value]:
     """The keys that the flags of `scenario_options` set; removes them from ``options``."""
+    from perfkit.scenario import ALIASES
+
+    values = settings_of(options.pop("sets"), "--set")
+    for flag, dotted in ALIASES.items():
+        if flag in options and (given := options.pop(flag)) is not None:
+            values[dotted] = given
+    return values
+
+
+def settings_of(given: Iterable[str], flag: str) -> dict[str, Value]:
+    """What ``KEY=VALUE`` sets, by dotted key."""
     from perfkit.plan import parse_value
     from perfkit.scenario import ALIASES
 
     values: dict[str, Value] = {}
-    for pair in options.pop("sets"):
-        key, value = split_pair(pair, "--set", "KEY=VALUE")
+    for pair in given:
+        key, value = split_pair(pair, flag, "KEY=VALUE")
         values[ALIASES.get(key, key)] = parse_value(value)
-    for flag, dotted in ALIASES.items():
-        if flag in options and (given := options.pop(flag)) is not None:
-            values[dotted] = given
     return values
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import webbrowser
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,22 +31,30 @@ from perfkit.runner.progress import Interrupt
 if TYPE_CHECKING:
     from perfkit.api.runs import Run
 
-__all__ = ["run", "sweep"]
+__all__ = [
+    "NEWEST",
+    "no_report",
+    "progress",
+    "run",
+    "stop_when_stdin_closes",
+    "sweep",
+    "while_stdin",
+]
 
 NEWEST = "newest"
 """What ``--resume`` means without a name."""
 
-_progress = click.option(
+progress = click.option(
     "--progress",
     type=click.Choice(["auto", "plain", "json", "none"]),
     default="auto",
     show_default=True,
     help="How progress is shown on stderr.",
 )
-_no_report = click.option("--no-report", is_flag=True, help="Don't render the HTML.")
+no_report = click.option("--no-report", is_flag=True, help="Don't render the HTML.")
 # A notebook watches its measuring process through a pipe: when the kernel dies the pipe
 # closes, and the run is stopped and sealed instead of going on unseen.
-_while_stdin = click.option("--while-stdin", is_flag=True, hidden=True)
+while_stdin = click.option("--while-stdin", is_flag=True, hidden=True)
 
 
 @click.command()
@@ -53,9 +63,10 @@ _while_stdin = click.option("--while-stdin", is_flag=True, hidden=True)
 @fault_options
 @redis_options
 @results_option
-@_no_report
-@_progress
-@_while_stdin
+@no_report
+@click.option("--live", is_flag=True, help="A page to watch it on, as long as it runs.")
+@progress
+@while_stdin
 @as_json
 def run(scenario: str, faults: Sequence[str], **options: Any) -> int:
     """Measure one scenario and render its report.
@@ -84,9 +95,9 @@ def run(scenario: str, faults: Sequence[str], **options: Any) -> int:
 @fault_options
 @redis_options
 @results_option
-@_no_report
-@_progress
-@_while_stdin
+@no_report
+@progress
+@while_stdin
 @as_json
 def sweep(
     scenarios: Sequence[str],
@@ -133,11 +144,12 @@ def _measured(
     progress: Any,
     while_stdin: bool,
     as_json: bool,
+    live: bool = False,
 ) -> int:
     interrupt = Interrupt()
-    with progress_view(progress) as listener:
+    with progress_view(progress) as listener, _page(live, redis, results):
         if while_stdin:
-            _stop_when_stdin_closes(interrupt)
+            stop_when_stdin_closes(interrupt.request)
         measured = measure(
             redis=redis,
             redis_server=redis_server,
@@ -152,6 +164,23 @@ def _measured(
 
     emit(outcome(measured), as_json, "" if as_json else _told(measured))
     return exit_code(measured)
+
+
+@contextlib.contextmanager
+def _page(live: bool, redis: str | None, results: str | None) -> Iterator[None]:
+    """The page of the run, where one is asked for; a browser is opened only for a person."""
+    if not live:
+        yield
+        return
+    from perfkit.api.monitoring import beside_run
+
+    def opened(address: str) -> None:
+        click.echo(f"live: {address}", err=True)
+        if sys.stdout.isatty() and sys.stderr.isatty():
+            webbrowser.open(address)
+
+    with beside_run(redis=redis, results=results, opened=opened):
+        yield
 
 
 def _told(run: Run) -> str:
@@ -171,11 +200,11 @@ def _told(run: Run) -> str:
     return "\n".join(lines)
 
 
-def _stop_when_stdin_closes(interrupt: Interrupt) -> None:
+def stop_when_stdin_closes(stop: Callable[[], None]) -> None:
     def watch() -> None:
         # Not through the buffer: a thread that waits in it aborts the interpreter's shutdown.
         while os.read(sys.stdin.fileno(), 4096):
             pass
-        interrupt.request()
+        stop()
 
     threading.Thread(target=watch, name="stdin-watch", daemon=True).start()

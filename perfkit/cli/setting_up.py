@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +19,7 @@ from perfkit.cli.choices import (
     scenario_options,
     values_of,
 )
+from perfkit.cli.measuring import stop_when_stdin_closes, while_stdin
 from perfkit.cli.output import emit
 from perfkit.plan import build
 
@@ -57,9 +60,15 @@ def doctor(redis: str | None, redis_server: str | None, results: str | None, as_
 @click.option("--rate", type=float, metavar="R", help="Requests per second at fixed instants.")
 @click.option("--connections", type=click.IntRange(1), default=64, show_default=True, metavar="N")
 @click.option("--duration", default="5s", show_default=True, metavar="TIME")
+@while_stdin
 @as_json
 def calibrate(
-    url: str | None, rate: float | None, connections: int, duration: str, as_json: bool
+    url: str | None,
+    rate: float | None,
+    connections: int,
+    duration: str,
+    while_stdin: bool,
+    as_json: bool,
 ) -> None:
     """Measure the load generator itself: its rate, its CPU, how late it sends.
 
@@ -68,6 +77,8 @@ def calibrate(
     from perfkit.api.calibrating import calibrate as measure
     from perfkit.api.calibrating import calibration_text
 
+    if while_stdin:
+        stop_when_stdin_closes(lambda: os.kill(os.getpid(), signal.SIGTERM))
     found = measure(url, rate=rate, connections=connections, duration=duration)
     emit(found.document(), as_json, calibration_text(found))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,12 @@ class ProcessTable:
         """Watch ``pid`` under ``name`` from the next tick on, instead of what had the name."""
         with self._lock:
             self._targets[name] = Target(name, pid)
+
+    def keep(self, names: Collection[str]) -> None:
+        """Watch none but these any more."""
+        with self._lock:
+            for name in self._targets.keys() - set(names):
+                del self._targets[name]
 
     def targets(self) -> tuple[Target, ...]:
         """Who is watched now, in the order of joining."""
@@ -79,7 +85,10 @@ class ProcessProbe:
     def take(self, clock: Clock) -> list[Reading]:
         self._ticks += 1
         readings: list[Reading] = []
-        for position, target in enumerate(self._table.targets()):
+        targets = self._table.targets()
+        for name in self._series.keys() - {target.name for target in targets}:
+            self._series.pop(name).leave()
+        for position, target in enumerate(targets):
             deep = (self._ticks + position) % self._threads_every == 0
             series = self._series.setdefault(target.name, _Series(self._root))
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
@@ -14,7 +14,18 @@ from redis.retry import Retry
 
 from perfkit.errors import UsageError
 
-__all__ = ["DEFAULT_TIMEOUT_S", "Batch", "RedisLink", "Reply"]
+__all__ = ["DEFAULT_TIMEOUT_S", "READ_ONLY", "Batch", "RedisLink", "Reply"]
+
+READ_ONLY: Final = frozenset(
+    {
+        "DBSIZE", "EXEC", "HGET", "HLEN", "HSTRLEN", "INFO", "LATENCY HISTORY", "LATENCY LATEST",
+        "LINDEX", "LLEN", "MULTI", "PING", "SCAN", "SCARD", "SLOWLOG GET", "SMEMBERS", "TIME",
+        "ZCARD", "ZRANGE",
+    }
+)  # fmt: skip
+"""All that a probe can say: it reads, and what it reads is small or asked for in small pieces."""
+
+_HAVE_SECOND_WORD: Final = ("LATENCY", "SLOWLOG")
 
 DEFAULT_TIMEOUT_S = 0.25
 """How long a probe waits for Redis: longer than any sane round trip, about one tick of 5 Hz."""
@@ -81,7 +92,14 @@ class RedisLink:
             self._connection.connect()
 
     def batch(self, *commands: Sequence[str | bytes]) -> Batch:
-        """Commands made ready to be sent, as often as wanted."""
+        """Commands made ready to be sent, as often as wanted.
+
+        Raises:
+            ValueError: one is not of `READ_ONLY`.
+        """
+        for name in map(_named, commands):
+            if name not in READ_ONLY:
+                raise ValueError(f"{name} is no command of a probe: probes read")
         return Batch(tuple(self._connection.pack_commands(commands)), len(commands))
 
     def exchange(self, batch: Batch) -> list[Reply]:
@@ -104,3 +122,8 @@ class RedisLink:
     def close(self) -> None:
         """Close the socket; a later call would open another."""
         self._connection.disconnect()
+
+
+def _named(command: Sequence[str | bytes]) -> str:
+    name = str(command[0]).upper()
+    return f"{name} {command[1]!s}".upper() if name in _HAVE_SECOND_WORD else name

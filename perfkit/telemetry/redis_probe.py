@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import redis
@@ -35,12 +35,15 @@ _PLAIN: Final = {
 }
 
 
-def info_values(text: str) -> dict[str, float]:
+_COMMANDS: Final = ("evalsha",)
+
+
+def info_values(text: str, commands: Sequence[str] = _COMMANDS) -> dict[str, float]:
     """Metrics of an INFO reply, by name; what is missing or unreadable is absent.
 
-    Memory in bytes (a limit of 0 means none), CPU and EVALSHA time in ns since the server started,
-    the rest as Redis counts them. A command that was never called has no line of its own, so with
-    the section at hand zero calls are a fact, not a gap.
+    Memory in bytes (a limit of 0 means none), CPU and the time of each of ``commands`` in ns since
+    the server started, the rest as Redis counts them. A command that was never called has no line
+    of its own, so with the section at hand zero calls are a fact, not a gap.
     """
     lines = "\n" + text
     values = {
@@ -51,14 +54,15 @@ def info_values(text: str) -> dict[str, float]:
     user, system = _number(_field(lines, "used_cpu_user")), _number(_field(lines, "used_cpu_sys"))
     if user is not None and system is not None:
         values["redis.cpu_ns"] = (user + system) * 1e9
-    if (evalsha := _field(lines, "cmdstat_evalsha")) is not None:
-        parts = dict(part.partition("=")[::2] for part in evalsha.split(","))
-        calls, usec = _number(parts.get("calls")), _number(parts.get("usec"))
-        if calls is not None and usec is not None:
-            values["redis.evalsha_calls"] = calls
-            values["redis.evalsha_ns"] = usec * 1e3
-    elif "\n# Commandstats" in lines:
-        values["redis.evalsha_calls"] = values["redis.evalsha_ns"] = 0.0
+    for command in commands:
+        if (counted := _field(lines, f"cmdstat_{command}")) is not None:
+            parts = dict(part.partition("=")[::2] for part in counted.split(","))
+            calls, usec = _number(parts.get("calls")), _number(parts.get("usec"))
+            if calls is not None and usec is not None:
+                values[f"redis.{command}_calls"] = calls
+                values[f"redis.{command}_ns"] = usec * 1e3
+        elif "\n# Commandstats" in lines:
+            values[f"redis.{command}_calls"] = values[f"redis.{command}_ns"] = 0.0
     return {metric: value for metric, value in values.items() if math.isfinite(value)}
 
 
@@ -85,7 +89,8 @@ class RedisProbe:
     """One timed PING and one INFO each tick, on a connection of its own.
 
     ``subject`` tells several servers apart: it is the queue that this one serves. With the server
-    away there is one reading, ``redis.up`` = 0, and the reason is counted. The round trip never
+    away there is one reading, ``redis.up`` = 0, and the reason is counted. ``commands``, in small
+    letters, are those whose calls are read. The round trip never
     includes connecting. The probe's own commands (two a tick, and those of the other probes) are
     among the commands that Redis counts.
     """
@@ -97,7 +102,9 @@ class RedisProbe:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         protocol: int = 2,
+        commands: Sequence[str] = _COMMANDS,
     ) -> None:
+        self._commands = commands
         self._subject = subject
         self._link = RedisLink(url, name="perfkit-redis", timeout_s=timeout_s, protocol=protocol)
         self._ping = self._link.batch(("PING",))
@@ -132,7 +139,7 @@ class RedisProbe:
         ]
         if isinstance(info, bytes):
             now_ns = clock.now_ns()
-            values = info_values(info.decode("utf-8", "replace"))
+            values = info_values(info.decode("utf-8", "replace"), self._commands)
             readings.extend(
                 Reading(metric, self._subject, value, now_ns) for metric, value in values.items()
             )

@@ -16,7 +16,7 @@ from tests.guide.readme import README, ROOT, SCENARIOS, fenced
 def test_the_scenarios_can_be_used_as_they_stand() -> None:
     whole = [*fenced("toml"), *(text for text in fenced("toml", SCENARIOS) if "name =" in text)]
     parsed = [parse(tomllib.loads(text), "an example") for text in whole]
-    assert [each.name for each in parsed] == ["checkout", "shop"]
+    assert [each.name for each in parsed] == ["checkout", "orders", "shop"]
 
 
 def test_a_part_of_a_scenario_can_be_used_in_one() -> None:

@@ -193,3 +193,14 @@ def test_the_running_process_can_watch_itself() -> None:
     probe.close()
     assert values["process.cpu_ns"] > 0
     assert values["process.threads"] >= 1
+
+
+def test_who_is_not_kept_is_not_watched_any_more() -> None:
+    table = ProcessTable()
+    table.put("one", os.getpid())
+    table.put("two", os.getpid())
+    probe = ProcessProbe(table)
+    assert {each.subject for each in probe.take(SystemClock())} == {"one", "two"}
+    table.keep({"two"})
+    assert {each.subject for each in probe.take(SystemClock())} == {"two"}
+    probe.close()
