@@ -264,8 +264,9 @@ class Compared:
     def drift(self) -> pd.DataFrame:
         """How much the machine changed from the first pair to the last, both arms alike.
 
-        One row per metric that has a ratio. Columns: metric, kind, queue, pairs, point, low, high
-        (shares of one). Interleaved pairs keep it out of the effects.
+        One row per metric that has a ratio, but for the throughput. Columns: metric, kind, queue,
+        pairs, point, low, high (shares of one; all rows at once, by Bonferroni). Interleaved pairs
+        keep it out of the effects.
         """
         return drift_of_pairs(self.trials(), self.primaries, self.asked.level)
 

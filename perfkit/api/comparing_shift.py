@@ -74,10 +74,16 @@ def drift_of_pairs(
 ) -> pd.DataFrame:
     """See `perfkit.api.compared.Compared.drift`; ``trials`` is its frame of that name."""
     counted = trials[trials["valid"] & ~trials["replaced"]]
+    # Of a load that is carried the throughput is what each pair drew, and no trait of the machine.
+    asked = [
+        each
+        for each in primaries
+        if not each.is_difference and each.kind != "throughput" and each.name in counted
+    ]
+    # Of all of them at once: one of ten would stand out by chance in two comparisons of five.
+    level = 1 - (1 - level) / max(1, len(asked))
     rows = []
-    for each in primaries:
-        if each.is_difference or each.name not in counted:
-            continue
+    for each in asked:
         positive = counted[counted[each.name] > 0]
         both = positive.groupby("pair").filter(lambda pair: len(pair) == 2)
         logs = both.assign(log=np.log(both[each.name])).groupby("pair")[["at_s", "log"]].mean()

@@ -128,7 +128,7 @@ def test_trials_in_time_say_whether_the_machine_drifted(compared: Compared) -> N
 def test_the_noise_floor_stands_beside_this_comparison(compared: Compared) -> None:
     block = figures.noise_floor(compared.noise_floor, compared.effects(), "False alarms: 0 of 12.")
     assert block.plain.startswith("False alarms: 0 of 12.")
-    assert "P50 of payments  2.0 %  96 pairs of this scenario  1.7 %" in block.plain
+    assert "P50 of payments  2.0 %  96 pairs of this scenario  1.5 %" in block.plain
 
 
 def test_validity_tells_of_each_arm_and_of_each_trial_that_does_not_count(
