@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -71,7 +72,7 @@ def stacks_up(folder: Path) -> list[Lease]:
     return [each for each in leases(folder) if not each.stale and each.state == "up"]
 
 
-class _LeaseFinder:
+class _LeaseFinder(ABC):
     """Follows the lease that matches, as its stack comes and goes."""
 
     def __init__(self, folder: Path, url: str | None, thresholds: Sequence[Threshold]) -> None:
@@ -92,8 +93,9 @@ class _LeaseFinder:
             self._last = key, self._attachment(lease, notes)
         return Attached(attachment=self._last[1], children=children)
 
+    @abstractmethod
     def _is_mine(self, lease: Lease) -> bool:
-        raise NotImplementedError
+        """Whether it is the one that is looked for."""
 
     def _is_over(self) -> bool:
         return True
