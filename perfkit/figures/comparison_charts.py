@@ -25,7 +25,8 @@ from perfkit.units import format_ms
 
 __all__ = ["forest", "shift", "trials_in_time"]
 
-_GROUPS: Final = {"worse": "bad", "better": "good", "equivalent": "blue", "undecided": "unsure"}
+_UNPROVED: Final = "not proved to matter"  # slightly so, or no difference found
+_GROUPS: Final = {"worse": "bad", "better": "good", "equivalent": "blue", _UNPROVED: "unsure"}
 _PANELS: Final = 6
 
 
@@ -107,7 +108,7 @@ def _group(said: str) -> str:
         return "worse"
     if said.startswith("better"):
         return "better"
-    return said if said == "equivalent" else "undecided"
+    return said if said == "equivalent" else _UNPROVED
 
 
 def _told(effects: pd.DataFrame) -> str:
