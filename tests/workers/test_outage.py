@@ -52,7 +52,11 @@ def worker(folder: Path, url: str, gateway: Service, **settings: str) -> Iterato
 
 
 def left(client: redis.Redis, queue: str) -> int:
-    return sum(client.hlen(f"dramatiq:{queue}{kind}.msgs") for kind in ("", ".DQ"))
+    """Jobs still with the queue, counted at one instant: a retry that moves is never missed."""
+    with client.pipeline(transaction=True) as at_once:
+        for kind in ("", ".DQ"):
+            at_once.hlen(f"dramatiq:{queue}{kind}.msgs")
+        return sum(at_once.execute())
 
 
 def calls(gateway: Service, queue: str = "payments") -> list[dict[str, str]]:
