@@ -10,6 +10,7 @@ A part is a list of steps, each one ``perfkit`` run. A step that is done is writ
     users       10,000 users with 10 to 30 s of think time
     breaker     a gateway that hangs for 10 s, without and with the circuit breaker
     faults      fault x configuration, five interleaved turns (``TURNS=1``: only the first)
+    compare     A/A, and three known causes, three interleaved turns (``TURNS=1`` likewise)
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import pandas as pd
 from perfkit.api.runs import Run, open_run
 from perfkit.paths import results_root
 from perfkit.units import format_ms
-from tests.benchmarks import faults
+from tests.benchmarks import causes, faults
 
 Command = tuple[str, ...]
 
@@ -152,6 +153,7 @@ PARTS: Final[dict[str, _Part]] = {
     "users": _Part(_users),
     "breaker": _Part(_breaker),
     "faults": _Part(faults.steps, faults.rows, faults.summarise),
+    "compare": _Part(causes.steps, causes.rows, causes.summarise),
 }
 
 
@@ -176,7 +178,7 @@ def main(arguments: Sequence[str]) -> int:
         ran = subprocess.run(
             [sys.executable, "-m", "perfkit", *command, "--json"], stdout=subprocess.PIPE
         )
-        if ran.returncode not in (0, 3, 99):  # an INVALID run is a result that says so
+        if ran.returncode not in (0, 3, 4, 99):  # an INVALID or worse run is a result that says so
             failed.append(name)
             print(f"{part}: {name} ended with {ran.returncode}", flush=True)
             continue

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from typing import Any, Final, Literal
 from perfkit.api.matrix import FILE, VERSION, observed
 from perfkit.api.runs import Run, open_run
 from perfkit.paths import example_data
+from tests.benchmarks.turns import host_of, turns
 
 __all__ = [
     "CELLS",
@@ -35,7 +35,6 @@ __all__ = [
     "rows",
     "steps",
     "summarise",
-    "turns",
 ]
 
 SCENARIO: Final = "tests/benchmarks/faults.toml"
@@ -282,19 +281,11 @@ CELLS: Final = (
 )  # fmt: skip
 
 
-def turns() -> int:
-    """How many of the turns: ``TURNS`` of the environment, else all."""
-    given = os.environ.get("TURNS") or str(TURNS)
-    if not given.isdigit() or not 1 <= int(given) <= TURNS:
-        raise SystemExit(f"TURNS is a whole number from 1 to {TURNS}, not {given!r}")
-    return int(given)
-
-
 def steps() -> dict[str, tuple[str, ...]]:
     """One step a cell and turn; turns are interleaved, so that a slow drift falls on all cells."""
     return {
         f"{cell.name} | turn {turn}": (*cell.arguments, "--set", f"seed={turn}", "--no-report")
-        for turn in range(1, turns() + 1)
+        for turn in range(1, turns(TURNS) + 1)
         for cell in CELLS
     }
 
@@ -321,7 +312,7 @@ def summarise(measured: Mapping[str, str], path: Path | None = None) -> str:
             folder = measured.get(f"{cell.name} | turn {turn}")
             if folder is not None:
                 run = open_run(folder)
-                hosts[run.manifest["host"]["fingerprint"]] = _host(run)
+                hosts[run.manifest["host"]["fingerprint"]] = host_of(run)
                 trials.append(_row(cell, turn, run))
     if not trials:
         return "nothing of this campaign was measured"
@@ -356,19 +347,6 @@ def _row(cell: Cell, turn: int, run: Run) -> dict[str, Any]:
 def _observed(run: Run) -> dict[str, Any]:
     [fact] = run.trial_facts(0)["faults"]
     return observed(run.accounting(0), run.recovery().iloc[0], fact)
-
-
-def _host(run: Run) -> dict[str, Any]:
-    """What a reader must know of where it was measured."""
-    known, redis = run.manifest["host"], run.manifest["redis"]
-    versions = run.manifest["versions"]
-    return {
-        **{name: known[name] for name in ("cpus", "cpu_model", "memory_total_bytes", "kernel")},
-        "python": known["python"],
-        "dramatiq": versions["dramatiq"],
-        "redis": f"{redis['server']} {redis['version']}",
-        "perfkit": run.manifest["perfkit_version"],
-    }
 
 
 def _rounded(value: Any) -> Any:
