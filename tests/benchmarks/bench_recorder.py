@@ -1,30 +1,27 @@
-"""What the recorder costs: process CPU per no-op job with and without it, in interleaved pairs.
+"""What the recorder costs: process CPU per no-op job with and without it.
 
-    python -m tests.benchmarks.bench_recorder [--variant plain] [--pairs 10] [--jobs 20000]
+    python -m tests.benchmarks.bench_recorder [--variant plain] [--rounds 80] [--block 500]
                                               [--redis URL]
 
-An arm enqueues its jobs and then works them off with one dramatiq Worker; its CPU time (user +
-system, of both phases) is divided by the number of jobs. The difference of a pair of arms is one
-value; the interval is Student's t over the pairs, at 95 %. Three variants, the claim is the first:
+CPU time (user + system) of a process that enqueues jobs and then works them off with 8 threads,
+divided by their number. Two variants, the claim is the first:
 
-pinned   8 threads on one core, the server on another if there is one. An arm is two fresh processes
-         of half its jobs, in the order ABBA or BAAB, so that a drift of the machine, if it is
-         straight, falls out of each pair
-single   the same with one thread: nobody waits for the interpreter's lock
-plain    8 threads on all cores, an arm is one process, the order alternates. What threads on two
-         cores do to each other over the interpreter's lock is most of what is seen here, and
-         differs from process to process: the widest interval
+alternating  one process on one core, the server on another if there is one, with two brokers, one
+             of which is recorded. They take turns by blocks of jobs, in rounds of ABBA or BAAB:
+             what a core costs drifts by a tenth within seconds, and a block is over before that
+plain        each arm is a process of its own on all cores, 20,000 jobs: what an application sees,
+             and what threads on two cores do to each other over the interpreter's lock, which
+             differs from process to process and is most of the width of that interval
 
-Nothing is left out that the recorder does: the phases are those of a stock broker (its middleware,
-prefetch 256, both consumers of the queue polling), and an arm begins once the spool is open. What a
-new file costs is given beside it, since the jobs of one arm fit into the first. Whether all jobs
-are done is told by the last of them, not by asking the server, which would cost CPU in both arms.
-A server of its own is started unless --redis is given, whose current database is emptied.
+The interval is Student's t over rounds (over pairs of processes), at 95 %. Nothing is left out that
+the recorder does; a block begins once the spool is open, and what a new file costs is given beside
+it. Whether all jobs are acked is told by the last of them, not by asking the server, which would
+cost CPU in both arms. A server of its own is started unless --redis is given, whose current
+database is emptied.
 
 Process CPU is what the kernel charged, and a busy neighbour makes it larger: it empties the caches
-and slows the core down. Pairs cancel what is the same for both arms and lasts; the rest widens the
-interval, until the claim can't be told. So how much of the cores others used is given, and a wide
-interval is called that, not a pass and not a failure. Ends with 1 if the claim does not hold.
+and slows the core down. So how much of the cores others used is given, and a wide interval is
+called that, not a pass and not a failure. Ends with 1 if the claim does not hold.
 """
 
 from __future__ import annotations
@@ -40,7 +37,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,99 +45,133 @@ import redis
 from scipy import stats
 
 from tests.conftest import private_redis
-from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@dataclass(frozen=True)
-class Variant:
-    """How a pair of arms is run."""
-
-    threads: int
-    pinned: bool
-
-
-VARIANTS = {"pinned": Variant(8, True), "single": Variant(1, True), "plain": Variant(8, False)}
 LIMIT_US = 15.0
+JOBS = 20_000
 EVENTS_PER_JOB = 4  # ENQ, START, END, ACK
 
 
-def arm(url: str, jobs: int, threads: int, spool: str) -> dict[str, float]:
-    """One arm, in this process. CPU in seconds; ``spool`` empty: not recorded."""
-    import dramatiq
-    from dramatiq.brokers.redis import RedisBroker
-
-    broker = RedisBroker(url=url)  # type: ignore[no-untyped-call]
-    dramatiq.set_broker(broker)
-    left = itertools.count(jobs - 1, -1)
-    last = threading.Event()
-
-    @dramatiq.actor(broker=broker)
-    def nothing() -> None:
-        if next(left) == 0:
-            last.set()
-
-    recorder: Any = None
-    if spool:
-        from perfkit.recorder import install
-
-        recorder = install(broker, Path(spool), name="bench", role="worker")
-    for _ in range(20):
-        broker.do_qsize("default")  # connect and load the script
-    begin = time.process_time()
-    for _ in range(jobs):
-        nothing.send()
-    enqueued = time.process_time()
-    worker = dramatiq.Worker(broker, worker_threads=threads)
-    worker.start()
-    assert last.wait(600), "the jobs are not done"
-    with redis.Redis.from_url(url) as client:
-        wait_until(lambda: not client.hlen("dramatiq:default.msgs"), 60, "all jobs are acked")
-    done = time.process_time()
-    worker.stop()
-    if recorder is not None:
-        recorder.close()
-    return {"enqueue": enqueued - begin, "work": done - enqueued}
+Row = dict[str, tuple[float, float]]
+"""Phase -> CPU without and with the recorder, in microseconds per job."""
 
 
-def run_arm(url: str, jobs: int, variant: Variant, spool: str) -> dict[str, float]:
-    """The same in a process of its own, on an empty database."""
-    with redis.Redis.from_url(url) as client:
-        client.flushdb()
-    command = [sys.executable, "-m", __spec__.name, "--arm", spool, "--jobs", str(jobs)]
-    environment = os.environ | {"REDIS_URL": url, "dramatiq_queue_prefetch": "256"}
-    cores = {min(os.sched_getaffinity(0))} if variant.pinned else os.sched_getaffinity(0)
-    out = subprocess.run(
-        [*command, "--threads", str(variant.threads)],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        check=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
-    )
-    return dict(json.loads(out.stdout))
+class Arm:
+    """A broker with one actor, and a worker of 8 threads that rests between the blocks."""
+
+    def __init__(self, url: str, name: str, spool: str) -> None:
+        """``spool`` empty: not recorded."""
+        import dramatiq
+        from dramatiq.brokers.redis import RedisBroker
+
+        self._broker = RedisBroker(url=url, namespace=name)  # type: ignore[no-untyped-call]
+        self._left: Iterator[int] = iter(())
+        self._last = threading.Event()
+        arm = self
+
+        class Counting(dramatiq.Middleware):
+            def after_ack(self, broker: dramatiq.Broker, message: Any) -> None:
+                if next(arm._left) == 0:
+                    arm._last.set()
+
+        self._broker.add_middleware(Counting())
+
+        @dramatiq.actor(broker=self._broker)
+        def nothing() -> None:
+            pass
+
+        self._actor = nothing
+        self._recorder: Any = None
+        if spool:
+            from perfkit.recorder import install
+
+            self._recorder = install(self._broker, Path(spool), name=name, role="worker")
+        # Short waits: a block is to begin and to end at once.
+        self._worker = dramatiq.Worker(self._broker, worker_threads=8, worker_timeout=50)
+        self._worker.start()
+        self._worker.pause()
+
+    def block(self, jobs: int) -> dict[str, float]:
+        """CPU in seconds of enqueuing so many jobs, and of working them off."""
+        self._left = itertools.count(jobs - 1, -1)  # one step of it is atomic
+        self._last.clear()
+        begin = time.process_time()
+        for _ in range(jobs):
+            self._actor.send()
+        enqueued = time.process_time()
+        self._worker.resume()
+        assert self._last.wait(600), "the jobs are not done"
+        done = time.process_time()
+        self._worker.pause()
+        return {"enqueue": enqueued - begin, "work": done - enqueued}
+
+    def close(self) -> None:
+        """End the worker, then the spool."""
+        self._worker.stop()
+        if self._recorder is not None:
+            self._recorder.close()
 
 
-def run_pair(
-    url: str, jobs: int, variant: Variant, spool: str, number: int
-) -> dict[str, tuple[float, float]]:
-    """Phase -> CPU without and with the recorder, in microseconds per job."""
-    first, second = ("", spool) if number % 2 == 0 else (spool, "")
-    order = (first, second, second, first) if variant.pinned else (first, second)
-    share = jobs * 2 // len(order)
-    found: dict[bool, list[dict[str, float]]] = {False: [], True: []}
-    for where in order:
-        found[bool(where)].append(run_arm(url, share, variant, where))
+def alternate(url: str, spool: str, rounds: int, block: int) -> list[Row]:
+    """One row for each round, measured in this process."""
+    arms = (Arm(url, "plain", ""), Arm(url, "recorded", spool))
+    try:
+        for each in (*arms, *arms):
+            each.block(block)  # connect, load the script, warm up
+        rows = []
+        for number in range(rounds):
+            found: tuple[list[dict[str, float]], ...] = ([], [])
+            for side in (0, 1, 1, 0) if number % 2 == 0 else (1, 0, 0, 1):
+                found[side].append(arms[side].block(block))
+            rows.append(_row(found, 2 * block))
+        return rows
+    finally:
+        for each in arms:
+            each.close()
+
+
+def one_arm(url: str, jobs: int, spool: str) -> dict[str, float]:
+    """One arm of a pair of processes, in this one."""
+    mine = Arm(url, "recorded" if spool else "plain", spool)
+    try:
+        mine.block(100)
+        return mine.block(jobs)
+    finally:
+        mine.close()
+
+
+def run_pair(url: str, jobs: int, spool: str, number: int) -> Row:
+    """Both arms, each in a process of its own."""
+    found: tuple[list[dict[str, float]], ...] = ([], [])
+    for side in (0, 1) if number % 2 == 0 else (1, 0):
+        found[side].append(_child(url, "--arm", spool if side else "", "--block", str(jobs)))
+    return _row(found, jobs)
+
+
+def _row(found: Sequence[Sequence[dict[str, float]]], jobs: int) -> Row:
     us = {
-        phase: tuple(
-            sum(part[phase] for part in found[side]) / (share * len(found[side])) * 1e6
-            for side in (False, True)
-        )
+        phase: tuple(sum(part[phase] for part in side) / jobs * 1e6 for side in found)
         for phase in ("enqueue", "work")
     }
     us["total"] = tuple(sum(each) for each in zip(*us.values(), strict=True))
     return {phase: (without, recorded) for phase, (without, recorded) in us.items()}
+
+
+def _child(url: str, *arguments: str, cores: set[int] | None = None) -> Any:
+    """What this module prints as JSON when it is run with these arguments."""
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    out = subprocess.run(
+        [sys.executable, "-m", __spec__.name, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"REDIS_URL": url, "dramatiq_queue_prefetch": "256"},
+        stdout=subprocess.PIPE,
+        check=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores or os.sched_getaffinity(0)),
+    )
+    return json.loads(out.stdout)
 
 
 @contextlib.contextmanager
@@ -189,11 +219,9 @@ def new_file_us() -> float:
         return (time.process_time() - begin) / 5 * 1e6 / (SLOTS_PER_FILE / EVENTS_PER_JOB)
 
 
-def report(
-    name: str, rows: Sequence[dict[str, tuple[float, float]]], jobs: int
-) -> tuple[float, float]:
+def report(title: str, rows: Sequence[Row]) -> tuple[float, float]:
     """Print the table of a variant; the interval of what a job costs in all."""
-    print(f"{name}: {len(rows)} pairs of {jobs} no-op jobs, process CPU in us/job")
+    print(f"{title}, process CPU in us/job")
     print(f"{'phase':<10}{'without':>10}{'with':>10}{'difference':>12}   95 % interval")
     low = high = float("nan")
     for phase in ("enqueue", "work", "total"):
@@ -246,34 +274,40 @@ def server_cpu_s(url: str) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--variant", choices=VARIANTS, action="append")
-    parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--jobs", type=int, default=20_000)
+    parser.add_argument("--variant", choices=("alternating", "plain"), action="append")
+    parser.add_argument("--rounds", type=int, default=80, help="of the alternating variant")
+    parser.add_argument("--block", type=int, default=500, help="jobs of a block")
+    parser.add_argument("--pairs", type=int, default=6, help="of the plain variant")
     parser.add_argument("--redis", metavar="URL")
-    parser.add_argument("--threads", type=int, default=8, help=argparse.SUPPRESS)
     parser.add_argument("--arm", help=argparse.SUPPRESS)
+    parser.add_argument("--alternate", metavar="SPOOL", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.arm is not None:
+    if options.alternate is not None:
         url = os.environ["REDIS_URL"]
-        print(json.dumps(arm(url, options.jobs, options.threads, options.arm)))
+        print(json.dumps(alternate(url, options.alternate, options.rounds, options.block)))
+        return 0
+    if options.arm is not None:
+        print(json.dumps(one_arm(os.environ["REDIS_URL"], options.block, options.arm)))
         return 0
     held = True
     with server(options.redis) as url, tempfile.TemporaryDirectory() as spool:
-        for name in options.variant or VARIANTS:
-            variant = VARIANTS[name]
-            run_arm(url, 1000, variant, "")
-            rows = []
+        for name in options.variant or ("alternating", "plain"):
             neighbours, server_s = Neighbours(), server_cpu_s(url)
-            for number in range(options.pairs):
-                rows.append(run_pair(url, options.jobs, variant, spool, number))
-                print(f"{name}: pair {number + 1}/{options.pairs}", file=sys.stderr)
+            if name == "plain":
+                rows = [run_pair(url, JOBS, spool, number) for number in range(options.pairs)]
+                title = f"plain: {len(rows)} pairs of processes, {JOBS} no-op jobs each"
+            else:
+                sizes = ("--rounds", str(options.rounds), "--block", str(options.block))
+                one_core = {min(os.sched_getaffinity(0))}
+                rows = _child(url, "--alternate", spool, *sizes, cores=one_core)
+                title = f"alternating: {len(rows)} rounds of 4 blocks of {options.block} no-op jobs"
             others = neighbours.cores(server_cpu_s(url) - server_s)
-            low, high = report(name, rows, options.jobs)
+            low, high = report(title, rows)
             print(f"meanwhile others used {others:.2f} cores")
-            if name == "pinned":
+            if name == "alternating":
                 word = verdict(low, high)
                 print(f"at most {LIMIT_US:g} us a job: {word} ({low:.1f} .. {high:.1f} us)")
-                held = held and word != "does not hold"
+                held = word != "does not hold"
             print()
         size, speed = bytes_per_event(Path(spool))
     print(f"{size:.1f} bytes per event; read back at {speed:,.0f} events/s")
