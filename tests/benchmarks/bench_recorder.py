@@ -3,8 +3,8 @@
     python -m tests.benchmarks.bench_recorder [--variant plain] [--rounds 80] [--block 500]
                                               [--redis URL]
 
-CPU time (user + system) of a process that enqueues jobs and then works them off with 8 threads,
-divided by their number. Two variants, the claim is the first:
+CPU time (user + system) of a process that enqueues jobs and works them off with 8 threads, divided
+by their number. Two variants, the claim is the first:
 
 alternating  one process on one core, the server on another if there is one, with two brokers, one
              of which is recorded. They take turns by blocks of jobs, in rounds of ABBA or BAAB:
@@ -54,12 +54,12 @@ JOBS = 20_000
 EVENTS_PER_JOB = 4  # ENQ, START, END, ACK
 
 
-Row = dict[str, tuple[float, float]]
-"""Phase -> CPU without and with the recorder, in microseconds per job."""
+Row = tuple[float, float]
+"""CPU without and with the recorder, in microseconds per job."""
 
 
 class Arm:
-    """A broker with one actor, and a worker of 8 threads that rests between the blocks."""
+    """A broker with one actor, and a worker of 8 threads, which only polls between the blocks."""
 
     def __init__(self, url: str, name: str, spool: str) -> None:
         """``spool`` empty: not recorded."""
@@ -88,24 +88,18 @@ class Arm:
             from perfkit.recorder import install
 
             self._recorder = install(self._broker, Path(spool), name=name, role="worker")
-        # Short waits: a block is to begin and to end at once.
-        self._worker = dramatiq.Worker(self._broker, worker_threads=8, worker_timeout=50)
+        self._worker = dramatiq.Worker(self._broker, worker_threads=8)
         self._worker.start()
-        self._worker.pause()
 
-    def block(self, jobs: int) -> dict[str, float]:
-        """CPU in seconds of enqueuing so many jobs, and of working them off."""
+    def block(self, jobs: int) -> float:
+        """CPU in seconds of enqueuing so many jobs and working them off."""
         self._left = itertools.count(jobs - 1, -1)  # one step of it is atomic
         self._last.clear()
         begin = time.process_time()
         for _ in range(jobs):
             self._actor.send()
-        enqueued = time.process_time()
-        self._worker.resume()
         assert self._last.wait(600), "the jobs are not done"
-        done = time.process_time()
-        self._worker.pause()
-        return {"enqueue": enqueued - begin, "work": done - enqueued}
+        return time.process_time() - begin
 
     def close(self) -> None:
         """End the worker, then the spool."""
@@ -122,18 +116,18 @@ def alternate(url: str, spool: str, rounds: int, block: int) -> list[Row]:
             each.block(block)  # connect, load the script, warm up
         rows = []
         for number in range(rounds):
-            found: tuple[list[dict[str, float]], ...] = ([], [])
+            used = [0.0, 0.0]
             for side in (0, 1, 1, 0) if number % 2 == 0 else (1, 0, 0, 1):
-                found[side].append(arms[side].block(block))
-            rows.append(_row(found, 2 * block))
+                used[side] += arms[side].block(block)
+            rows.append(_row(used, 2 * block))
         return rows
     finally:
         for each in arms:
             each.close()
 
 
-def one_arm(url: str, jobs: int, spool: str) -> dict[str, float]:
-    """One arm of a pair of processes, in this one."""
+def one_arm(url: str, jobs: int, spool: str) -> float:
+    """CPU in seconds of one arm of a pair of processes, in this one."""
     mine = Arm(url, "recorded" if spool else "plain", spool)
     try:
         mine.block(100)
@@ -144,19 +138,15 @@ def one_arm(url: str, jobs: int, spool: str) -> dict[str, float]:
 
 def run_pair(url: str, jobs: int, spool: str, number: int) -> Row:
     """Both arms, each in a process of its own."""
-    found: tuple[list[dict[str, float]], ...] = ([], [])
+    used = [0.0, 0.0]
     for side in (0, 1) if number % 2 == 0 else (1, 0):
-        found[side].append(_child(url, "--arm", spool if side else "", "--block", str(jobs)))
-    return _row(found, jobs)
+        used[side] = _child(url, "--arm", spool if side else "", "--block", str(jobs))
+    return _row(used, jobs)
 
 
-def _row(found: Sequence[Sequence[dict[str, float]]], jobs: int) -> Row:
-    us = {
-        phase: tuple(sum(part[phase] for part in side) / jobs * 1e6 for side in found)
-        for phase in ("enqueue", "work")
-    }
-    us["total"] = tuple(sum(each) for each in zip(*us.values(), strict=True))
-    return {phase: (without, recorded) for phase, (without, recorded) in us.items()}
+def _row(used_s: Sequence[float], jobs: int) -> Row:
+    without, recorded = (each / jobs * 1e6 for each in used_s)
+    return without, recorded
 
 
 def _child(url: str, *arguments: str, cores: set[int] | None = None) -> Any:
@@ -220,17 +210,13 @@ def new_file_us() -> float:
 
 
 def report(title: str, rows: Sequence[Row]) -> tuple[float, float]:
-    """Print the table of a variant; the interval of what a job costs in all."""
-    print(f"{title}, process CPU in us/job")
-    print(f"{'phase':<10}{'without':>10}{'with':>10}{'difference':>12}   95 % interval")
-    low = high = float("nan")
-    for phase in ("enqueue", "work", "total"):
-        without, recorded = zip(*(row[phase] for row in rows), strict=True)
-        mean, low, high = interval([b - a for a, b in zip(without, recorded, strict=True)])
-        print(
-            f"{phase:<10}{np.mean(without):>10.1f}{np.mean(recorded):>10.1f}{mean:>12.1f}"
-            f"   {low:.1f} .. {high:.1f}"
-        )
+    """Print the line of a variant; the interval of what a job costs."""
+    without, recorded = zip(*rows, strict=True)
+    mean, low, high = interval([b - a for a, b in zip(without, recorded, strict=True)])
+    print(
+        f"{title}: {np.mean(without):.1f} us of process CPU a job, with the recorder "
+        f"{np.mean(recorded):.1f}; difference {mean:.1f}, 95 % CI {low:.1f} .. {high:.1f}"
+    )
     return low, high
 
 
