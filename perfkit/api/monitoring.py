@@ -98,14 +98,19 @@ def one_snapshot(named: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def beside_run(
-    *, redis: str | None, results: str | None, opened: Callable[[str], None]
+    *,
+    redis: str | None,
+    results: str | None,
+    opened: Callable[[str], None],
+    failed: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """The page of the run that this process is about to measure; ends with the block.
 
     A process of its own, in a session of its own and of low priority: it is no part of what is
     measured, and Ctrl-C is for the run.
 
-    ``opened`` is called with the page's address, in another thread, once it answers.
+    ``opened`` is called with the page's address, in another thread, once it answers; ``failed``
+    where the page ends before that: the run goes on without.
     """
     command = [sys.executable, "-m", "perfkit", "monitor", "--port", "0", "--while-stdin"]
     command += ["--owner", json.dumps(owner.this_process())]
@@ -127,16 +132,23 @@ def beside_run(
     assert child.stdout is not None
     lines = child.stdout
 
+    over = threading.Event()
+
     def listen() -> None:
+        is_open = False
         for line in lines:
             if line.startswith("open "):
+                is_open = True
                 opened(line.removeprefix("open ").strip())
+        if not is_open and not over.is_set():
+            failed()
 
     reader = threading.Thread(target=listen, name="perfkit-live", daemon=True)
     reader.start()
     try:
         yield
     finally:
+        over.set()
         with contextlib.suppress(OSError):
             child.stdin.close()
         try:
@@ -185,8 +197,12 @@ def _stopped_by_signals(over: threading.Event) -> Iterator[None]:
             raise KeyboardInterrupt
         over.set()
 
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)  # not on every system on which a run is shown again
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # as nohup has it
+        numbers.append(hangup)
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in numbers:
             before[number] = signal.signal(number, stop)
     try:
         yield

@@ -179,7 +179,10 @@ def _page(live: bool, redis: str | None, results: str | None) -> Iterator[None]:
         if sys.stdout.isatty() and sys.stderr.isatty():
             webbrowser.open(address)
 
-    with beside_run(redis=redis, results=results, opened=opened):
+    def failed() -> None:
+        click.echo("live: the page could not be opened; the run goes on without it", err=True)
+
+    with beside_run(redis=redis, results=results, opened=opened, failed=failed):
         yield
 
 

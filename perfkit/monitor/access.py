@@ -88,12 +88,12 @@ class Access:
                 "this server is not known under that name",
                 "use its address, or start it with --allow-host NAME",
             )
+        ours = (f"http://{host}".lower(), f"https://{host}".lower())
         origin = headers.get("origin")
-        if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
-            return Refusal(403, "pages of other places may not look", "open the page itself")
-        if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") not in (
-            None,
-            "navigate",
+        # Another port of this machine is another place too, though browsers call it the same site.
+        if (origin is not None and origin.lower() not in ours) or (
+            headers.get("sec-fetch-site") in ("cross-site", "same-site")
+            and headers.get("sec-fetch-mode") not in (None, "navigate")
         ):
             return Refusal(403, "pages of other places may not look", "open the page itself")
         if self._token is None or path in _OPEN_TO_ALL or self._has_token(headers):
@@ -111,7 +111,8 @@ class Access:
             return None
         self._code = secrets.token_urlsafe(24)
         self._told(self._code)
-        return f"{self.cookie_name}={self._session}; HttpOnly; SameSite=Strict; Path=/"
+        # Strict would not be sent where the link was opened from a mail, a chat or an alert.
+        return f"{self.cookie_name}={self._session}; HttpOnly; SameSite=Lax; Path=/"
 
     def _is_ours(self, host: str) -> bool:
         name = host.lower()

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from perfkit.errors import PerfkitError, UsageError
+from perfkit.redaction import redact
 
 __all__ = ["declared", "main"]
 
@@ -37,7 +38,8 @@ def declared(broker: str) -> tuple[tuple[str, ...], str]:
     except ValueError:
         words = asked.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise UsageError(
-            f"{broker} could not be asked for its queues: {words[0]}", "name them with --queue"
+            f"{broker} could not be asked for its queues: {redact(words[0])}",
+            "name them with --queue",
         ) from None
     if "error" in told:
         raise UsageError(told["error"], told["mend"])

@@ -15,6 +15,7 @@ from perfkit.monitor.recorder_source import Known, RecorderLook
 from perfkit.monitor.redis_source import MOST_QUEUES, RedisLook
 from perfkit.monitor.snapshot import (
     Load,
+    Mode,
     Queue,
     Redis,
     SlowCommand,
@@ -44,7 +45,21 @@ class Seen:
     cpu_cores: Mapping[str, float] | None = None  # by process
     rss_bytes: Mapping[str, float] = dataclasses.field(default_factory=dict)
     waiting: str = ""  # for what; there is nothing to look at
+    trouble: str = ""  # why nothing can be looked at
+    searched: bool = False  # queues are searched for: what the recorder knows of others is shown
     ended: bool = False
+
+    @property
+    def mode(self) -> Mode:
+        """Of the snapshot."""
+        return "ended" if self.ended else "waiting" if self.waiting else "live"
+
+    @property
+    def knows_workers(self) -> bool:
+        """Whether somebody tells who works."""
+        looks = self.servers.values()
+        recorded = self.recorder is not None and self.recorder.reason is None
+        return recorded or any(each.reason is None and not each.unseen for each in looks)
 
 
 class Assembler:
@@ -72,7 +87,7 @@ class Assembler:
         return Snapshot(
             seq=self._seq,
             at_s=wall_ns / 1e9,
-            mode="ended" if seen.ended else "live",
+            mode=seen.mode,
             subject=seen.subject,
             sources=dict(self._sources(seen, now_ns)),
             totals=self._totals(seen, queues, workers, now_ns),
@@ -92,13 +107,16 @@ class Assembler:
         if seen.servers:
             many = f"{len(seen.servers)} servers" if len(seen.servers) > 1 else "answers"
             found["redis"] = (not broken, "; ".join(broken) if broken else many)
-        elif seen.waiting:
-            found["redis"] = (False, seen.waiting)
+        elif seen.waiting or seen.trouble:
+            found["redis"] = (False, seen.trouble or seen.waiting)
+        if unseen := [look.unseen for look in seen.servers.values() if look.unseen]:
+            found["workers"] = (False, unseen[0])
         if (recorder := seen.recorder) is not None:
             found["recorder"] = (recorder.reason is None, recorder.reason or recorder.detail)
         if seen.has_load:
             load = seen.load
-            found["load"] = (load is not None, "no load yet" if load is None else load.phase or "")
+            # Before the first request nothing is wrong with who sends them.
+            found["load"] = (True, "no load yet" if load is None else load.phase or "")
         if seen.cpu_cores is not None:
             count = len(seen.rss_bytes)
             found["processes"] = (count > 0, f"{count} processes" if count else "none can be seen")
@@ -120,7 +138,7 @@ class Assembler:
             )
 
     def _queues(self, seen: Seen, now_ns: int) -> list[Queue]:
-        recorded = {} if seen.recorder is None else seen.recorder.queues
+        recorded = _recorded(seen.recorder)
         arrivals = seen.recorder is not None and seen.recorder.counts_arrivals
         queues: dict[str, Queue] = {}
         for server, look in seen.servers.items():
@@ -138,7 +156,7 @@ class Assembler:
                     rate_in = None if net is None else max(0.0, queue.rate_out + net)
                     queue = dataclasses.replace(queue, rate_in=rate_in)
                 queues[name] = queue
-        for name in sorted(recorded.keys() - queues.keys()):
+        for name in sorted(recorded.keys() - queues.keys()) if seen.searched else ():
             if len(queues) < MOST_QUEUES:
                 queues[name] = recorded[name]
         return list(queues.values())
@@ -158,6 +176,13 @@ class Assembler:
         sums = {name: _sum(getattr(each, name) for each in queues) for name in _COUNTS}
         ages = [each.oldest_age_s for each in queues if each.oldest_age_s is not None]
         came, left, origin = self._rates(seen, queues, now_ns)
+        sure = [each for each in workers if each.role == "worker"]
+        counts = {
+            "workers": len(sure),
+            "workers_alive": sum(each.alive for each in sure),
+            "workers_lost": sum(each.lost for each in workers),
+            "clients_alive": sum(each.alive and each.role == "unknown" for each in workers),
+        }
         return Totals(
             **sums,
             oldest_age_s=max(ages) if ages else None,
@@ -166,9 +191,7 @@ class Assembler:
             rates_from=origin,  # type: ignore[arg-type]
             queues=len(queues),
             queues_not_shown=sum(look.not_shown for look in seen.servers.values()),
-            workers=sum(each.role == "worker" for each in workers),
-            workers_alive=sum(each.role == "worker" and each.alive for each in workers),
-            workers_lost=sum(_is_lost(each, seen) for each in workers),
+            **(counts if seen.knows_workers else {}),
             workers_not_shown=max(0, len(workers) - _MOST_WORKERS)
             + sum(
                 max(0, look.held.known - len(look.held.holders)) for look in seen.servers.values()
@@ -178,7 +201,7 @@ class Assembler:
     def _rates(
         self, seen: Seen, queues: Sequence[Queue], now_ns: int
     ) -> tuple[float | None, float | None, str | None]:
-        if seen.recorder is not None and seen.recorder.queues:
+        if seen.recorder is not None and seen.recorder.reason is None and seen.recorder.queues:
             came = [each.rate_in for each in queues if each.rate_in is not None]
             left = [each.rate_out for each in queues if each.rate_out is not None]
             return sum(came) if came else None, sum(left) if left else None, "recorder"
@@ -241,6 +264,16 @@ def _counted(queue: Queue, values: Mapping[tuple[str, str], float], look: RedisL
     )
 
 
+def _recorded(recorder: RecorderLook | None) -> Mapping[str, Queue]:
+    """What the recorder tells of queues; where nobody records any more, only what was counted."""
+    if recorder is None or recorder.reason is None:
+        return {} if recorder is None else recorder.queues
+    return {
+        name: Queue(name=name, enqueued=each.enqueued, done=each.done, failed=each.failed)
+        for name, each in recorder.queues.items()
+    }
+
+
 def _unfinished(queue: Queue) -> float | None:
     parts = (queue.waiting, queue.in_flight, queue.delayed)
     known = [each for each in parts if each is not None]
@@ -269,11 +302,13 @@ def _worker(holder: Holder | None, known: Known | None, seen: Seen, wall_ns: int
         role = "worker"
     key = known.key if known is not None else ""
     rss = seen.rss_bytes.get(key)
+    alive = (holder is None or not holder.gone) and (known is None or not known.dead)
     return Worker(
         name=known.name if known is not None else broker[:_ID_LENGTH],
         broker_id=broker[:64],
         role=role,  # type: ignore[arg-type]
-        alive=(holder is None or not holder.gone) and (known is None or not known.dead),
+        alive=alive,
+        lost=not alive and role != "producer" and _is_lost(holder, known),
         last_seen_s=None if holder is None else max(0.0, wall_ns / 1e9 - holder.seen_ms / 1e3),
         in_flight=None if holder is None else holder.held,
         in_flight_age_s=None if holder is None else holder.age_s,
@@ -283,19 +318,19 @@ def _worker(holder: Holder | None, known: Known | None, seen: Seen, wall_ns: int
     )
 
 
-def _is_lost(worker: Worker, seen: Seen) -> bool:
-    """It did not end in order, as far as that can be known, or left something behind."""
-    if worker.alive or worker.role == "producer":
-        return False
-    processes = () if seen.recorder is None else seen.recorder.processes
-    closed = any(each.broker_id == worker.broker_id and each.closed for each in processes)
-    return bool(worker.in_flight) or (worker.role == "worker" and not closed)
+def _is_lost(holder: Holder | None, known: Known | None) -> bool:
+    """Whether it left jobs behind, or the recorder knows that it did not end in order.
+
+    Of one that is silent, holds nothing and is not recorded nobody can tell whether it was stopped
+    in order: Redis keeps the heartbeat of both, and each deployment would be an alarm.
+    """
+    holds = holder is not None and bool(holder.held)
+    return holds or (known is not None and known.role == "worker" and not known.closed)
 
 
 def _by_importance(worker: Worker) -> tuple[bool, bool, bool, str]:
-    """Those in trouble first, then workers, then the rest."""
-    trouble = not worker.alive and bool(worker.in_flight)
-    return not trouble, worker.role != "worker", not worker.alive, worker.name
+    """Those that are lost first, then workers, then the rest."""
+    return not worker.lost, worker.role != "worker", not worker.alive, worker.name
 
 
 def _sum(values: Iterable[int | None]) -> int | None:

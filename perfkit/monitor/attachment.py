@@ -39,6 +39,7 @@ class Attached:
 
     attachment: Attachment | None  # None: there is nothing to look at yet, or any more
     waiting: str = ""  # what for
+    trouble: str = ""  # why nothing can be looked at, where that is somebody's mistake
     children: Mapping[str, int] = field(default_factory=dict)  # processes by name
     ended: bool = False  # there never will be any more
 

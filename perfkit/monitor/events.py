@@ -1,16 +1,18 @@
 """Server-sent events: first the history, then each snapshot as it comes.
 
 A client that can't keep up misses snapshots, never delays others, and is dropped when a single one
-takes too long; it comes back by itself with the id of the last one it saw, and goes on from there.
+takes too long; it comes back by itself with the id of the last one it saw (``Last-Event-ID``, or
+``last`` in the query of a page that opens the stream anew), and goes on from there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from perfkit.monitor.feed import Feed, Recording
 from perfkit.monitor.snapshot import Snapshot
@@ -32,14 +34,15 @@ async def following(
     news = asyncio.Event()
 
     def heard() -> None:
-        loop.call_soon_threadsafe(news.set)
+        with contextlib.suppress(RuntimeError):  # the server has ended, the feed goes on
+            loop.call_soon_threadsafe(news.set)
 
     leave = feed.listen(heard)
     try:
         missed, seen = _missed(feed, last_event_id)
         yield f"retry: {_RETRY_MS}\n\n".encode()
         if missed is None:
-            yield _event("history", json.dumps(feed.history(math.inf, _POINTS)))
+            yield _event("history", await asyncio.to_thread(_history, feed))
             newest = feed.snapshot
             missed = [] if newest is None else [newest]
         for each in missed:
@@ -97,14 +100,21 @@ def _snapshot(feed: Feed, snapshot: Snapshot) -> bytes:
     return _event("snapshot", _text(snapshot), f"{feed.epoch}-{snapshot.seq}")
 
 
-_last: list[Any] = [None, ""]
+def _history(feed: Feed) -> str:
+    return json.dumps(feed.history(math.inf, _POINTS), separators=(",", ":"))
+
+
+_last: list[tuple[Snapshot, str]] = []
 
 
 def _text(snapshot: Snapshot) -> str:
-    """Its JSON, made once for all clients."""
-    if _last[0] is not snapshot:
-        _last[:] = [snapshot, json.dumps(snapshot.document(), separators=(",", ":"))]
-    return str(_last[1])
+    """Its JSON, made once for all clients (of several servers, in their threads)."""
+    for known, text in _last:
+        if known is snapshot:
+            return text
+    text = json.dumps(snapshot.document(), separators=(",", ":"))
+    _last[:] = [(snapshot, text)]
+    return text
 
 
 def _event(name: str, data: str, number: str | None = None) -> bytes:

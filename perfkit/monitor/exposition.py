@@ -135,14 +135,14 @@ def _of_workers(snapshot: Snapshot) -> Iterator[Metric]:
             if (value := getattr(each, attribute)) is not None:
                 family.add_metric(_labels(each), float(value))
         yield family
-    yield GaugeMetricFamily(
-        "perfkit_workers_alive", "Workers that are alive.", value=snapshot.totals.workers_alive
-    )
-    yield GaugeMetricFamily(
-        "perfkit_workers_lost",
-        "Workers that are dead or silent and did not end in order.",
-        value=snapshot.totals.workers_lost,
-    )
+    totals = snapshot.totals
+    for name, count, text in (
+        ("workers_alive", totals.workers_alive, "Workers that are alive."),
+        ("workers_lost", totals.workers_lost, "Workers that died, or left jobs behind."),
+        ("clients_alive", totals.clients_alive, "Clients that may be workers, or only enqueue."),
+    ):
+        if count is not None:
+            yield GaugeMetricFamily(f"perfkit_{name}", text, value=count)
 
 
 def _labels(worker: Worker) -> list[str]:

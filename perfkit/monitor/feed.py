@@ -51,6 +51,11 @@ class Feed(Protocol):
         """Where the stream is a run that is shown again."""
         ...
 
+    @property
+    def silent_s(self) -> float | None:
+        """How long nothing has come from a feed that should tell something each second."""
+        ...
+
     def after(self, seq: int) -> list[Snapshot] | None:
         """Those that came after that one; None where some are forgotten."""
         ...
@@ -90,6 +95,11 @@ class ManualFeed:
     @property
     def recording(self) -> Recording | None:
         """None: it goes on."""
+        return None
+
+    @property
+    def silent_s(self) -> float | None:
+        """None: nobody knows when the next one comes."""
         return None
 
     def push(self, snapshot: Snapshot) -> None:

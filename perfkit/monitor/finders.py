@@ -21,7 +21,7 @@ from perfkit.monitor.attachment import DEFAULT_HEARTBEAT_NS, Attached, Attachmen
 from perfkit.monitor.discovery import QUEUE_NAME
 from perfkit.owner import is_alive
 from perfkit.redaction import redact
-from perfkit.store.layout import MANIFEST, UNSEALED
+from perfkit.store.layout import FACTS, MANIFEST, PARTIAL, UNSEALED
 
 if TYPE_CHECKING:
     from perfkit.scenario import Threshold
@@ -84,14 +84,23 @@ class _LeaseFinder(ABC):
     def __call__(self) -> Attached:
         lease = next((each for each in stacks_up(self._folder) if self._is_mine(each)), None)
         if lease is None:
+            if (folder := self._trial_without_stack()) is not None:
+                return Attached(attachment=self._kept(str(folder), folder, _of_target))
             self._last = None
             return Attached(attachment=None, waiting=self._waiting(), ended=self._is_over())
         children = {each.name: each.pid for each in lease.children}
-        notes = ready_notes(Path(lease.directory) / "spool", "*.ready")
-        key = repr((lease.id, dict(lease.urls), len(notes) > 0, _has_load(Path(lease.directory))))
+        folder = Path(lease.directory)
+        notes = ready_notes(folder / "spool", "*.ready")
+        key = repr((lease.id, dict(lease.urls), len(notes) > 0))
+        made = self._kept(key, folder, lambda _: self._attachment(lease, notes))
+        return Attached(attachment=made, children=children)
+
+    def _kept(self, key: str, folder: Path, make: Callable[[Path], Attachment]) -> Attachment:
+        """The attachment of that key, made anew once its load begins."""
+        key = f"{key} {_has_load(folder)}"
         if self._last is None or self._last[0] != key:
-            self._last = key, self._attachment(lease, notes)
-        return Attached(attachment=self._last[1], children=children)
+            self._last = key, make(folder)
+        return self._last[1]
 
     @abstractmethod
     def _is_mine(self, lease: Lease) -> bool:
@@ -100,12 +109,24 @@ class _LeaseFinder(ABC):
     def _is_over(self) -> bool:
         return True
 
+    def _run(self) -> Path | None:
+        """The run that is looked for, where it is known."""
+        return None
+
+    def _trial_without_stack(self) -> Path | None:
+        """The folder of a trial that runs and started nothing: its load is all there is to see."""
+        run = self._run()
+        folders = sorted(run.glob(f"trial=*{PARTIAL}")) if run is not None else []
+        return next(
+            (each for each in folders if _read(each / FACTS).get("jobs_recorded") is False), None
+        )
+
     def _waiting(self) -> str:
         return "the stack is down"
 
     def _attachment(self, lease: Lease, notes: Sequence[Mapping[str, Any]]) -> Attachment:
         folder = Path(lease.directory)
-        facts = _read(folder / "trial.json")
+        facts = _read(folder / FACTS)
         system = facts.get("system") or {}
         queues = {queue for note in notes for queue in note.get("queues", ())}
         queues |= set(system.get("queues") or ())
@@ -179,6 +200,9 @@ class RunFinder(_LeaseFinder):
     def _is_mine(self, lease: Lease) -> bool:
         return lease.run_dir is not None and Path(lease.run_dir) == self._run_dir
 
+    def _run(self) -> Path | None:
+        return None if self._is_over() else self._run_dir
+
     def _is_over(self) -> bool:
         if (self._run_dir / MANIFEST).is_file():
             return True
@@ -194,20 +218,39 @@ class OwnerFinder(_LeaseFinder):
     def __init__(self, folder: Path, owner: Mapping[str, Any], *, url: str | None = None) -> None:
         super().__init__(folder, url, ())
         self._owner = owner
+        self._run_dir: Path | None = None
 
     def _is_mine(self, lease: Lease) -> bool:
         return lease.owner_pid == self._owner.get("pid") and lease.run_dir is not None
+
+    def _run(self) -> Path | None:
+        if self._run_dir is None or not (self._run_dir / UNSEALED).is_file():
+            unsealed = self._folder.parent.glob(f"*/*/{UNSEALED}")
+            mine = (each for each in unsealed if _read(each).get("owner") == dict(self._owner))
+            self._run_dir = next((each.parent for each in mine), None)
+        return self._run_dir
 
     def _is_over(self) -> bool:
         return not is_alive(self._owner)
 
     def _waiting(self) -> str:
-        return "the run is over" if self._is_over() else "the stack is not up"
+        return "the run is over" if self._is_over() else "nothing is being measured at this moment"
+
+
+def _of_target(folder: Path) -> Attachment:
+    """A trial that measures somebody else's server: no Redis, no workers."""
+    facts = _read(folder / FACTS)
+    return Attachment(
+        servers={},
+        trial=folder,
+        thresholds=_thresholds(facts),
+        subject=f"run {folder.parent.name}, {facts.get('label')}",
+    )
 
 
 def _has_load(folder: Path) -> bool:
     """Whether the load has begun: its targets and instants are known from then on."""
-    return "instants_ns" in _read(folder / "trial.json")
+    return "instants_ns" in _read(folder / FACTS)
 
 
 def _passwords(lease: Lease) -> dict[int, str]:

@@ -3,7 +3,7 @@
     newest   1 s x 900   |   10 s x 1440   |   60 s x 1440   oldest: a day
 
 A coarse slot keeps the largest value of its time, so that a peak does not fade with age; of what
-flows (rates) it keeps the mean.
+flows (rates) it keeps the mean. Where fewer points are asked for they are thinned in the same way.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ HISTORY_VERSION: Final = 1
 _TIERS: Final = ((1.0, 900), (10.0, 1440), (60.0, 1440))
 _MOST_SERIES: Final = 900  # x 15 KB
 _MOST_QUEUES: Final = 64
+_BACK_S: Final = 60.0  # a clock that was set back by more begins anew
 _QUEUE: Final = (
     "waiting", "in_flight", "delayed", "dead", "stalled", "oldest_age_s", "rate_in", "rate_out",
     "errors_rate", "wait_p50_s", "wait_p95_s", "run_p50_s", "run_p95_s",
@@ -30,7 +31,9 @@ _TOTALS: Final = (
     "waiting", "in_flight", "delayed", "dead", "stalled", "oldest_age_s", "rate_in", "rate_out",
     "workers_alive", "workers_lost",
 )  # fmt: skip
-_REDIS: Final = ("ops", "memory_used_bytes", "clients", "cpu", "round_trip_s", "evicted")
+_REDIS: Final = (
+    "ops", "memory_used_bytes", "memory_max_bytes", "clients", "cpu", "round_trip_s", "evicted",
+)  # fmt: skip
 _LOAD: Final = ("offered", "achieved", "lag_p99_s")
 _FLOWS: Final = frozenset(
     {"rate_in", "rate_out", "errors_rate", "ops", "cpu", "offered", "achieved"}
@@ -42,6 +45,8 @@ def values_of(snapshot: Snapshot) -> dict[str, float]:
     found: dict[str, float] = {}
     parts: list[tuple[str, object, tuple[str, ...]]] = [("totals", snapshot.totals, _TOTALS)]
     parts += [(f"queues/{each.name}", each, _QUEUE) for each in snapshot.queues[:_MOST_QUEUES]]
+    if cores := [each.cpu for each in snapshot.workers if each.cpu is not None]:
+        found["totals/cpu"] = sum(cores)
     if snapshot.redis is not None:
         parts.append(("redis", snapshot.redis, _REDIS))
     if snapshot.load is not None:
@@ -61,7 +66,11 @@ class History:
         self._tiers = tuple(_Tier(step_s, slots) for step_s, slots in _TIERS)
 
     def add(self, at_s: float, values: Mapping[str, float]) -> None:
-        """One moment; time never goes back (what is older than the last is passed over)."""
+        """One moment. What is a little older than the last is passed over; a clock that was set
+        back begins a new history, since the old one lies in its future.
+        """
+        if at_s < self._tiers[0].last_s - _BACK_S:
+            self._tiers = tuple(_Tier(step_s, slots) for step_s, slots in _TIERS)
         for tier in self._tiers:
             tier.add(at_s, values)
 
@@ -70,33 +79,51 @@ class History:
 
         At most about so many points; null where nothing is known.
         """
-        places = self._places(span_s)
-        stride = max(1, math.ceil(len(places) / max(1, points)))
+        parts = self._parts(span_s)
+        times = [tier.times[slot] for tier, slots in parts for slot in slots]
+        stride = max(1, math.ceil(len(times) / max(1, points)))
         # Counted from the newest, so that the latest is always there.
-        places = places[::-1][::stride][::-1]
+        ends = range(len(times), 0, -stride)[::-1]
+        groups = [slice(max(0, end - stride), end) for end in ends]
         names = sorted({name for tier in self._tiers for name in tier.series})
         return {
             "version": HISTORY_VERSION,
-            "at_s": [round(tier.times[slot], 3) for tier, slot in places],
-            "series": {name: [tier.value(name, slot) for tier, slot in places] for name in names},
+            "at_s": [round(times[group.stop - 1], 3) for group in groups],
+            "series": {name: list(_merged(name, parts, groups)) for name in names},
         }
 
-    def _places(self, span_s: float) -> list[tuple[_Tier, int]]:
+    def _parts(self, span_s: float) -> list[tuple[_Tier, list[int]]]:
         """Slots from the oldest to the newest, each time in the finest tier that has it."""
         newest = self._tiers[0].last_s
         before = math.inf
-        parts: list[list[tuple[_Tier, int]]] = []
+        parts: list[tuple[_Tier, list[int]]] = []
         for tier in self._tiers:
-            part = [
-                (tier, slot)
+            slots = [
+                slot
                 for slot in tier.slots()
                 # A coarse slot that overlaps a finer one would be shown twice.
                 if tier.times[slot] >= newest - span_s and tier.times[slot] + tier.step_s <= before
             ]
-            if part:
-                before = part[0][0].times[part[0][1]]
-            parts.append(part)
-        return [place for part in reversed(parts) for place in part]
+            if slots:
+                before = tier.times[slots[0]]
+            parts.append((tier, slots))
+        return parts[::-1]
+
+
+def _merged(
+    name: str, parts: list[tuple[_Tier, list[int]]], groups: list[slice]
+) -> Iterator[float | None]:
+    """One value per group of slots; null where nothing is known."""
+    is_flow = name.rpartition("/")[2] in _FLOWS
+    values: list[float] = []
+    for tier, slots in parts:
+        series = tier.series.get(name)
+        values += [math.nan] * len(slots) if series is None else [series[slot] for slot in slots]
+    for group in groups:
+        # What is no number is not itself: the fastest way to leave it out, of millions.
+        known = [value for value in values[group] if value == value]
+        merged = math.nan if not known else sum(known) / len(known) if is_flow else max(known)
+        yield float(f"{merged:.5g}") if math.isfinite(merged) else None
 
 
 class _Tier:
@@ -140,13 +167,6 @@ class _Tier:
         first = (self._at - self._count + 1) % self.size
         for place in range(self._count):
             yield (first + place) % self.size
-
-    def value(self, name: str, slot: int) -> float | None:
-        """Null where nothing is known."""
-        series = self.series.get(name)
-        if series is None or not math.isfinite(series[slot]):
-            return None
-        return float(f"{series[slot]:.5g}")
 
     def _begin(self, slot_s: float) -> None:
         self.last_s = slot_s

@@ -34,7 +34,7 @@ class LiveFeed(ManualFeed):
     """Snapshots of what a finder finds; a context manager that starts and ends its thread.
 
     Instants are start + k x 1 s; those that a slow look missed are left out. Whatever a source
-    does, the next tick comes: a look that raises is logged, and tried again.
+    does, the next tick comes: a look that raises is logged, told as what it is, and tried again.
     """
 
     def __init__(self, finder: Finder, *, clock: Clock | None = None) -> None:
@@ -47,6 +47,15 @@ class LiveFeed(ManualFeed):
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._ended = False
+        self._pushed_ns: int | None = None
+        self._failure = ""
+
+    @property
+    def silent_s(self) -> float | None:
+        """Since the last snapshot, or since it was entered; None before that and at the end."""
+        if self._pushed_ns is None or self._ended:
+            return None
+        return (self._clock.now_ns() - self._pushed_ns) / 1e9
 
     @property
     def ended(self) -> bool:
@@ -54,6 +63,7 @@ class LiveFeed(ManualFeed):
         return self._ended
 
     def __enter__(self) -> Self:
+        self._pushed_ns = self._clock.now_ns()
         self._thread = threading.Thread(target=self._run, name="perfkit-monitor", daemon=True)
         self._thread.start()
         return self
@@ -86,7 +96,7 @@ class LiveFeed(ManualFeed):
         try:
             found = self._finder()
         except PerfkitError as error:  # a server whose password nobody knows here
-            found = Attached(attachment=None, waiting=str(error))
+            found = Attached(attachment=None, trouble=str(error))
         self._attach(found.attachment)
         seen = self._seen(found)
         snapshot = self._assembler.snapshot(seen, self._clock)
@@ -94,8 +104,22 @@ class LiveFeed(ManualFeed):
             states = sources.watch.states(snapshot, sources.durations(snapshot.at_s))
             snapshot = dataclasses.replace(snapshot, thresholds=states)
         self._ended = found.ended
-        self.push(snapshot)
+        self._publish(snapshot)
         return snapshot
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        self._pushed_ns = self._clock.now_ns()
+        self.push(snapshot)
+
+    def _tell_failure(self, error: Exception) -> None:
+        """The monitor's own mistake: logged when it begins, and shown instead of old figures."""
+        words = f"the monitor can't look: {type(error).__name__}, see its log"
+        if words != self._failure:
+            _log.exception("a look failed")
+        self._failure = words
+        subject = self.snapshot.subject if self.snapshot else ""
+        seen = Seen(subject=subject, servers={}, trouble=words)
+        self._publish(self._assembler.snapshot(seen, self._clock))
 
     def _run(self) -> None:
         due_ns = self._clock.now_ns()
@@ -106,9 +130,10 @@ class LiveFeed(ManualFeed):
                 continue
             try:
                 self.look()
-            except Exception:  # noqa: BLE001 - logged whole
-                # A monitor that dies of what it looks at is of no use; the page shows the silence.
-                _log.exception("a look failed")
+                self._failure = ""
+            except Exception as error:  # noqa: BLE001 - logged whole
+                # A monitor that dies of what it looks at is of no use.
+                self._tell_failure(error)
             if self._ended:
                 return
             missed = max(0, self._clock.now_ns() - due_ns) // _PERIOD_NS
@@ -134,6 +159,7 @@ class LiveFeed(ManualFeed):
                 subject=self.snapshot.subject if self.snapshot else "",
                 servers={},
                 waiting=found.waiting,
+                trouble=found.trouble,
                 ended=found.ended,
             )
         # The recorder first: it knows who is dead.
@@ -151,6 +177,7 @@ class LiveFeed(ManualFeed):
             has_load=sources.load is not None,
             cpu_cores=cpu,
             rss_bytes=rss,
+            searched=sources.attachment.queues is None,
             ended=found.ended,
         )
 
@@ -212,7 +239,6 @@ class _Processes:
 
 def _pids(recorder: RecorderLook | None, children: Mapping[str, int]) -> dict[str, int]:
     known = () if recorder is None else recorder.processes
-    pids = {each.key: each.pid for each in known if not each.dead}
+    pids = {each.key: each.seen_pid for each in known if each.seen_pid is not None}
     taken = set(pids.values())
-    pids |= {name: pid for name, pid in children.items() if pid not in taken}
-    return pids if pids else {}
+    return pids | {name: pid for name, pid in children.items() if pid not in taken}

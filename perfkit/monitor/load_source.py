@@ -7,7 +7,6 @@ import mmap
 import os
 from array import array
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,22 +21,13 @@ _LEDGER: Final = "requests.ledger"
 _SPAN_NS: Final = 5_000_000_000
 _ROW: Final = WORDS * 8
 _CHUNK: Final = 16_384
-_OPEN_MOST: Final = 50_000
-_INTENDED, _SENT, _DONE, _BLOCKED, _OUTCOME, _PLANNED = 0, 1, 3, 4, 6, 7
-
-
-@dataclass(slots=True)
-class _Row:
-    """A request that came due lately; looked at again until it is sent."""
-
-    at: int
-    intended_ns: int
-    sent_ns: int = 0
-    blocked_ns: int = 0
+_MOST: Final = 200_000  # requests of the last seconds; beyond it rates are lower bounds
+_MOST_OPEN: Final = 10_000  # as many as a generator has in flight by default
+_INTENDED, _SENT, _BLOCKED, _PLANNED = 0, 1, 4, 7
 
 
 class LoadSource:
-    """Reads on in the ledgers of a trial's folder; each row about twice."""
+    """Reads on in the ledgers of a trial's folder: each row once, and until it is sent."""
 
     def __init__(self, trial: Path) -> None:
         self._trial = trial
@@ -49,38 +39,40 @@ class LoadSource:
             if path not in self._ledgers and path.is_file():
                 self._ledgers[path] = _Ledger(path)
         now_ns = clock.now_ns()
-        for ledger in self._ledgers.values():
+        ledgers = self._ledgers.values()
+        for ledger in ledgers:
             ledger.read(now_ns)
-        rows = [row for ledger in self._ledgers.values() for row in ledger.recent]
-        due = sum(ledger.due for ledger in self._ledgers.values())
         phase, elapsed_s, left_s = _phase(self._trial, now_ns)
-        if not due:
+        if not any(ledger.due for ledger in ledgers):
             return None if phase is None else Load(phase=phase, elapsed_s=elapsed_s, left_s=left_s)
-        lags = sorted(
-            max(0, row.sent_ns - row.intended_ns - row.blocked_ns) / 1e9
-            for row in rows
-            if row.sent_ns > now_ns - _SPAN_NS
-        )
+        lags_s = sorted(max(0, lag_ns) / 1e9 for each in ledgers for _, lag_ns in each.went)
         span_s = _SPAN_NS / 1e9
         return Load(
             phase=phase,
-            offered=sum(row.intended_ns > now_ns - _SPAN_NS for row in rows) / span_s,
-            achieved=len(lags) / span_s,
-            lag_p99_s=quantile_of_sorted(lags, 0.99) if lags else None,
-            sent=sum(ledger.sent for ledger in self._ledgers.values()),
-            dropped=sum(ledger.unsent for ledger in self._ledgers.values()),
+            offered=sum(len(ledger.came) for ledger in ledgers) / span_s,
+            achieved=len(lags_s) / span_s,
+            lag_p99_s=quantile_of_sorted(lags_s, 0.99) if lags_s else None,
+            sent=sum(ledger.sent for ledger in ledgers),
+            dropped=sum(ledger.unsent(now_ns) for ledger in ledgers),
             elapsed_s=elapsed_s,
             left_s=left_s,
         )
 
 
 class _Ledger:
-    """One process's rows, in order of coming due."""
+    """One process's rows, in order of coming due.
+
+    ``came``: when requests of the last seconds were meant to be sent. ``went``: when those that
+    were sent lately were, and how late, without the time for which they waited for a connection.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.due = self.sent = self.unsent = 0
-        self.recent: deque[_Row] = deque()
+        self.due = self.sent = 0
+        self.came: deque[int] = deque(maxlen=_MOST)
+        self.went: deque[tuple[int, int]] = deque(maxlen=_MOST)
+        self._open: deque[tuple[int, int]] = deque()  # row and intended instant, not sent yet
+        self._given_up = 0
 
     def read(self, now_ns: int) -> None:
         """Take in the rows that came due, and those that were sent since."""
@@ -90,25 +82,29 @@ class _Ledger:
             return  # made into tables: the trial is over
         try:
             size = os.fstat(handle).st_size
-            if size <= HEADER_BYTES:
-                return
-            with mmap.mmap(handle, size, access=mmap.ACCESS_READ) as mapped:
-                self._look_again(mapped)
-                self._read_on(mapped, (size - HEADER_BYTES) // _ROW)
+            rows = (size - HEADER_BYTES) // _ROW
+            if rows > 0:
+                with mmap.mmap(handle, size, access=mmap.ACCESS_READ) as mapped:
+                    self._look_again(mapped, rows)
+                    self._read_on(mapped, rows)
         finally:
             os.close(handle)
-        while self.recent and (
-            self.recent[0].intended_ns < now_ns - _SPAN_NS or len(self.recent) > _OPEN_MOST
-        ):
-            row = self.recent.popleft()
-            self.unsent += not row.sent_ns
+        since_ns = now_ns - _SPAN_NS
+        while self.came and self.came[0] <= since_ns:
+            self.came.popleft()
+        self.went = deque((each for each in self.went if each[0] > since_ns), maxlen=_MOST)
 
-    def _look_again(self, mapped: mmap.mmap) -> None:
-        for row in self.recent:
-            if not row.sent_ns:
-                words = _words(mapped, row.at, 1)
-                row.sent_ns, row.blocked_ns = words[_SENT], words[_BLOCKED]
-                self.sent += bool(row.sent_ns)
+    def unsent(self, now_ns: int) -> int:
+        """Requests that came due seconds ago and are not sent: taken for dropped until they are."""
+        late_ns = now_ns - _SPAN_NS
+        return self._given_up + sum(intended_ns <= late_ns for _, intended_ns in self._open)
+
+    def _look_again(self, mapped: mmap.mmap, rows: int) -> None:
+        waiting = self._open
+        self._open = deque()
+        for row, intended_ns in waiting:
+            if row < rows:
+                self._sort(row, intended_ns, _words(mapped, row, 1), 0)
 
     def _read_on(self, mapped: mmap.mmap, rows: int) -> None:
         while self.due < rows:
@@ -116,17 +112,21 @@ class _Ledger:
             for start in range(0, len(words), WORDS):
                 if not words[start + _PLANNED]:
                     return
-                row = _Row(
-                    self.due,
-                    words[start + _INTENDED],
-                    words[start + _SENT],
-                    words[start + _BLOCKED],
-                )
+                intended_ns = words[start + _INTENDED]
+                self.came.append(intended_ns)
+                self._sort(self.due, intended_ns, words, start)
                 self.due += 1
-                self.sent += bool(row.sent_ns)
-                self.recent.append(row)
-                if len(self.recent) > _OPEN_MOST:
-                    self.unsent += not self.recent.popleft().sent_ns
+
+    def _sort(self, row: int, intended_ns: int, words: array[int], start: int) -> None:
+        """Sent, or to be looked at again."""
+        if sent_ns := words[start + _SENT]:
+            self.sent += 1
+            self.went.append((sent_ns, sent_ns - intended_ns - words[start + _BLOCKED]))
+            return
+        self._open.append((row, intended_ns))
+        if len(self._open) > _MOST_OPEN:
+            self._open.popleft()
+            self._given_up += 1
 
 
 def _words(mapped: mmap.mmap, row: int, count: int) -> array[int]:

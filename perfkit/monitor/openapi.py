@@ -22,6 +22,12 @@ _OTHERS: Final = {
     "/healthz": ("Whether the monitor works.", "application/json"),
     "/readyz": ("Whether its sources do; 503 where not.", "application/json"),
 }
+_STREAM: Final = {
+    "last": "The id of the last event that was seen: what was missed since comes first.",
+    "from": "Of a replay: seconds after its beginning.",
+    "speed": "Of a replay: so many times as fast as it was.",
+    "paused": "Of a replay: 1 to stand there.",
+}
 _AT: Final = "Of a replay: seconds after its beginning."
 
 
@@ -45,7 +51,9 @@ def document(version: str) -> dict[str, Any]:
         if words:
             paths[route.path]["get"]["responses"]["404"] = {"description": "Not known here."}
     for path, (summary, kind) in _OTHERS.items():
-        paths[path] = _operation(summary, kind, {"type": "string"}, [])
+        asked = _STREAM if path == "/events" else {}
+        given = [_parameter(name, "query", text) for name, text in asked.items()]
+        paths[path] = _operation(summary, kind, {"type": "string"}, given)
     return {
         "openapi": "3.1.0",
         "info": {

@@ -108,13 +108,13 @@ def _html(snapshot: Snapshot) -> str:
         parts.append(table(_queue_table(queues, left), marks=marks))
     else:
         parts.append('<p class="pk-empty">No queue is known.</p>')
-    lost = sorted(snapshot.workers, key=lambda each: (each.alive, each.name))
-    workers = [each for each in lost if each.role != "producer"]
+    ordered = sorted(snapshot.workers, key=lambda each: (not each.lost, each.alive, each.name))
+    workers = [each for each in ordered if each.role != "producer"]
     if workers:
         rows = tuple(
             (
                 each.name,
-                "alive" if each.alive else "lost",
+                "alive" if each.alive else "lost" if each.lost else "stopped or silent",
                 _duration(each.last_seen_s),
                 _count(each.in_flight),
                 _share(each.cpu),
@@ -128,7 +128,7 @@ def _html(snapshot: Snapshot) -> str:
             rows=rows,
             note=f"{hidden} more are not listed" if hidden else "",
         )
-        parts.append(table(shown, marks=["" if each.alive else "bad" for each in workers]))
+        parts.append(table(shown, marks=["bad" if each.lost else "" for each in workers]))
     parts += [f'<p class="pk-reading">{text(line)}</p>' for line in _lines(snapshot)]
     return "".join(parts) + "</div>"
 
@@ -153,12 +153,23 @@ def _head(snapshot: Snapshot) -> str:
         at, whole = snapshot.replay.position_s, snapshot.replay.length_s
         mode = f"recorded, at {format_duration(at * 1e9)} of {format_duration(whole * 1e9)}"
     else:
-        mode = "live" if snapshot.mode == "live" else "ended"
-    workers = f"{totals.workers_alive} of {totals.workers} workers alive"
-    return f"{snapshot.subject}: {mode}; {workers}"
+        mode = snapshot.mode
+    if totals.workers is None:
+        workers = "workers not known"
+    else:
+        workers = f"{totals.workers_alive} of {totals.workers} workers alive"
+    if totals.clients_alive:
+        workers += f", {totals.clients_alive} more clients that may be workers"
+    head = f"{snapshot.subject}: {mode}; {workers}".removeprefix(": ")
+    if snapshot.mode in ("waiting", "ended"):
+        reasons = [each.detail for each in snapshot.sources.values() if not each.ok]
+        head += "".join(f"; {reason}" for reason in reasons[:1])
+    return head
 
 
 def _broken(snapshot: Snapshot) -> list[str]:
+    if snapshot.mode in ("waiting", "ended"):
+        return []  # there is nothing to look at, which is no fault
     return [
         f"{name} is broken: {source.detail} (for {format_duration(source.since_s * 1e9)})"
         for name, source in snapshot.sources.items()
@@ -221,8 +232,7 @@ def _lines(snapshot: Snapshot) -> list[str]:
         )
         lines.append(f"Errors: {told}")
     lines += [
-        f"Threshold {each.name}{f' on {each.queue}' if each.queue else ''}: "
-        f"{_THRESHOLD[each.state]}"
+        f"Threshold {each.name}: {each.note or _THRESHOLD[each.state]}"
         for each in snapshot.thresholds
     ]
     return lines

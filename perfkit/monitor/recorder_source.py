@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from perfkit.clock import Clock
+from perfkit.monitor.lock_holders import lock_holders
 from perfkit.monitor.snapshot import ErrorCount, Queue, SlowJob
 from perfkit.monitor.timeline import timeline_of
 from perfkit.monitor.windows import Window
@@ -28,6 +29,7 @@ _NEWEST: Final = 20_000
 _REMEMBERED_IDS: Final = 50_000
 _MOST_JOBS: Final = 5_000
 _MOST_EVENTS_OF_JOB: Final = 200
+_MOST_EVENTS: Final = 60_000  # of all jobs together
 _MOST_QUEUES: Final = 200
 _MOST_OPEN: Final = 50_000
 _MOST_ERRORS: Final = 100
@@ -42,9 +44,10 @@ class Known:
     name: str
     broker_id: str
     role: str
-    pid: int
+    pid: int  # as it calls itself: in a container of its own it may be anybody's here
     dead: bool
     closed: bool  # it ended in order
+    seen_pid: int | None = None  # as it is called here; None: it can't be seen, or is dead
 
     @property
     def key(self) -> str:
@@ -76,7 +79,11 @@ class RecorderSource:
         self._errors: dict[tuple[str, str, str], tuple[int, float]] = {}
         self._slow: list[SlowJob] = []
         self._arrivals = False
+        self._was_there = False
+        self._over: set[tuple[str, int, int]] = set()  # those that are dead, which they stay
+        self._seen_pids: dict[tuple[str, int, int], int] = {}
         # Of each job, events by the process that recorded them.
+        self._events = 0
         self._jobs: OrderedDict[str, list[tuple[SpoolContents, Event]]] = OrderedDict()
 
     def look(self, clock: Clock) -> RecorderLook:
@@ -84,9 +91,14 @@ class RecorderSource:
         try:
             spools = self._follower.read()
         except FileNotFoundError:
-            return RecorderLook(f"{self.folder} is gone: nothing is recorded there any more")
+            gone = "is gone: nothing is recorded there any more"
+            return RecorderLook(f"{self.folder} {gone if self._was_there else 'is not there'}")
         except (OSError, ValueError) as error:
             return RecorderLook(f"{self.folder} can't be read: {error}")
+        except (TypeError, KeyError, AttributeError) as error:  # written by somebody else
+            kind = type(error).__name__
+            return RecorderLook(f"{self.folder} holds what is no spool of perfkit ({kind})")
+        self._was_there = True
         if not spools:
             return RecorderLook(f"{self.folder} holds no spool yet")
         for spool in spools:
@@ -95,11 +107,13 @@ class RecorderSource:
                 self._take(about, event)
         now_s = clock.wall_ns() / 1e9
         self._slow = [each for each in self._slow if each.at_s > now_s - _SLOW_S]
-        processes = tuple(_known(self.folder, each) for each in spools)
+        processes = self._processes(spools)
         alive = sum(not each.dead for each in processes)
+        killed = sum(each.dead and not each.closed for each in processes)
+        detail = f"{alive} {'process records' if alive == 1 else 'processes record'}"
         return RecorderLook(
             reason=None if alive else "no process that records is alive",
-            detail=f"{alive} of {len(processes)} processes record" + _losses(spools),
+            detail=detail + (f", {killed} died" if killed else "") + _losses(spools),
             queues={name: _queue(name, each, now_s) for name, each in self._windows.items()},
             errors=tuple(
                 ErrorCount(queue=queue, actor=actor, type=kind, count=count, last_s=last_s)
@@ -131,6 +145,34 @@ class RecorderSource:
             part.events.append(event)
         rows = [row for _, row in deliveries(list(parts.values()))]
         return timeline_of(job_id, rows, events[0][0].anchor)
+
+    def _processes(self, spools: list[SpoolContents]) -> tuple[Known, ...]:
+        """Who records, who did, and by which number the living are known here."""
+        keys = [(each.name, each.pid, each.anchor.mono_ns) for each in spools]
+        sidecars = [self.folder / f"{each.name}.{each.pid}.jsonl" for each in spools]
+        for key, spool, sidecar in zip(keys, spools, sidecars, strict=True):
+            if key not in self._over and (spool.closed or not is_held(sidecar)):
+                self._over.add(key)
+        living = {
+            key: path for key, path in zip(keys, sidecars, strict=True) if key not in self._over
+        }
+        if living.keys() - self._seen_pids.keys():
+            holders = lock_holders(living.values())
+            self._seen_pids = {
+                key: holders[path] for key, path in living.items() if path in holders
+            }
+        return tuple(
+            Known(
+                name=spool.name,
+                broker_id=spool.broker_id,
+                role="worker" if spool.role == "worker" else "producer",
+                pid=spool.pid,
+                dead=key in self._over,
+                closed=spool.closed,
+                seen_pid=None if key in self._over else self._seen_pids.get(key),
+            )
+            for key, spool in zip(keys, spools, strict=True)
+        )
 
     def _take(self, about: SpoolContents, event: Event) -> None:
         self._remember(about, event)
@@ -207,17 +249,11 @@ class RecorderSource:
         events = self._jobs.get(event.message_id)
         if events is None:
             events = self._jobs[event.message_id] = []
-            if len(self._jobs) > _MOST_JOBS:
-                self._jobs.popitem(last=False)
         if len(events) < _MOST_EVENTS_OF_JOB:
             events.append((about, event))
-
-
-def _known(folder: Path, spool: SpoolContents) -> Known:
-    sidecar = folder / f"{spool.name}.{spool.pid}.jsonl"
-    dead = spool.closed or not is_held(sidecar)
-    role = "worker" if spool.role == "worker" else "producer"
-    return Known(spool.name, spool.broker_id, role, spool.pid, dead, spool.closed)
+            self._events += 1
+        while len(self._jobs) > _MOST_JOBS or self._events > _MOST_EVENTS:
+            self._events -= len(self._jobs.popitem(last=False)[1])
 
 
 def _losses(spools: list[SpoolContents]) -> str:

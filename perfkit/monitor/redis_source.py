@@ -54,6 +54,7 @@ class RedisLook:
     queues: tuple[str, ...] = ()
     not_shown: int = 0
     problems: Mapping[str, str] = field(default_factory=dict)
+    unseen: str = ""  # why it can't be told who works
     scan: Scan | None = None
 
 
@@ -117,12 +118,14 @@ class RedisSource:
         counted = list(probe.take(clock)) if probe is not None else []
         readings += counted
         readings += self._slowlog.take(clock)
+        held, unseen = Held(), ""
         try:
             held = self._holdings.look(_in_hands(counted, names), clock, dead)
         except redis.ResponseError:
-            held = Held()  # a foreign key of that name, or not permitted
+            unseen = f"the heartbeats of {self._namespace!r} are not to be read here: "
+            unseen += "a foreign key of that name, or this user may not"
         except (redis.RedisError, OSError):
-            held = Held()  # gone within this tick: the next one says so
+            unseen = f"{self.shown} did not tell who works"  # gone within this tick
         return RedisLook(
             reason=None,
             readings=readings,
@@ -130,6 +133,7 @@ class RedisSource:
             queues=names,
             not_shown=not_shown,
             problems=self._problems(names, counted, probe),
+            unseen=unseen,
             scan=None if self._discovery is None else self._discovery.progress(),
         )
 
@@ -167,14 +171,18 @@ class RedisSource:
         self, names: Sequence[str], counted: Sequence[Reading], probe: QueueProbe | None
     ) -> dict[str, str]:
         """Queues whose keys are not what they should be."""
-        if probe is None or not counted:
+        if probe is None:
             return {}
+        if not counted:
+            refused = "CountsRefused" in probe.errors
+            words = "Redis refuses to count it" if refused else "Redis did not count it in time"
+            return dict.fromkeys(names, f"{words}: its figures are not known")
         told = {(each.metric, each.subject) for each in counted}
         problems = {}
         for queue in names:
             if ("queue.waiting", queue) not in told:
                 problems[queue] = "its keys are of other types than Dramatiq's: they are foreign"
-            elif ("queue.oldest_age_ns", queue) not in told:
+            elif queue in probe.unreadable:
                 problems[queue] = "the message at its head can't be read: corrupt, huge or evicted"
         return problems
 

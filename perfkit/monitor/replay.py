@@ -75,7 +75,7 @@ class ReplayFeed:
         lag = np.where(sent > 0, sent - planned - _numbers(requests, "blocked_ns"), 0)
         order = np.argsort(sent, kind="stable")
         order = order[sent[order] > 0]
-        self._sent, self._lag_s = sent[order], lag[order] / 1e9
+        self._sent, self._lag_s = sent[order], np.maximum(lag[order], 0) / 1e9
         self._samples = _series(run.table("samples", self.trial))
         self._thresholds = _thresholds(raw)
         ends = [int(instants.drain_end), self._start_ns + _SECOND_NS]
@@ -85,6 +85,11 @@ class ReplayFeed:
     def snapshot(self) -> Snapshot:
         """The last moment."""
         return self.at(self.length_s)
+
+    @property
+    def silent_s(self) -> None:
+        """Nothing comes by itself."""
+        return
 
     @property
     def recording(self) -> ReplayFeed:
@@ -167,13 +172,20 @@ class ReplayFeed:
             sums[name] = sum(known) if known else None
         ages = [each.oldest_age_s for each in queues if each.oldest_age_s is not None]
         alive = sum(each.alive for each in workers)
+        redis = self._redis(now_ns)
+        recorded = [
+            *(["redis"] if redis is not None else []),
+            *(["recorder"] if self._jobs.queues else []),
+            "load",
+            *(["processes"] if workers else []),
+        ]
         fine = Source(ok=True, detail="recorded", since_s=0.0)
         return Snapshot(
             seq=int(position_s * 1000),
             at_s=(now_ns + self._wall_offset_ns) / 1e9,
             mode="replay",
             subject=self._subject,
-            sources=dict.fromkeys(("redis", "recorder", "load", "processes"), fine),
+            sources=dict.fromkeys(recorded, fine),
             totals=Totals(
                 **sums,
                 oldest_age_s=max(ages) if ages else None,
@@ -183,11 +195,11 @@ class ReplayFeed:
                 queues=len(queues),
                 workers=len(workers),
                 workers_alive=alive,
-                workers_lost=len(workers) - alive,
+                workers_lost=sum(each.lost for each in workers),
             ),
             queues=queues,
             workers=workers,
-            redis=self._redis(now_ns),
+            redis=redis,
             load=self._load(now_ns),
         )
 
@@ -212,18 +224,25 @@ class ReplayFeed:
     def _workers(self, now_ns: int) -> list[Worker]:
         found = []
         lives = {life.name: life for life in self._facts.worker_lives}
+        died_ns = {death.name: death.at_ns for death in self._facts.deaths}
         for name, role in self._facts.roles.items():
-            if role != "worker":
-                continue
             life = lives.get(name)
-            ended_ns = None if life is None else life.ended_ns
+            if role != "worker" or (life is not None and now_ns < life.started_ns):
+                continue
+            death_ns = died_ns.get(name)
+            if life is not None and death_ns is not None and death_ns < life.started_ns:
+                death_ns = None  # of the one that had the name before
+            ended_ns = death_ns or (life.ended_ns if life is not None else None)
+            alive = ended_ns is None or now_ns < ended_ns
+            was_told = life is not None and life.stop_ns is not None and death_ns is None
             rss = self._value("process.rss_anon_bytes", name, now_ns)
             found.append(
                 Worker(
                     name=name,
                     broker_id="",
                     role="worker",
-                    alive=ended_ns is None or now_ns < ended_ns,
+                    alive=alive,
+                    lost=not alive and not was_told,
                     in_flight=self._jobs.held_by(name, now_ns),
                     cpu=_scaled(self._rate("process.cpu_ns", name, now_ns), 1e-9),
                     rss_bytes=None if rss is None else int(rss),
@@ -231,9 +250,12 @@ class ReplayFeed:
             )
         return found
 
-    def _redis(self, now_ns: int) -> Redis:
+    def _redis(self, now_ns: int) -> Redis | None:
+        """The first server; None of a run that has none, such as that of a bare HTTP target."""
         servers = sorted({subject for metric, subject in self._samples if metric == "redis.up"})
-        name = servers[0] if servers else ""
+        if not servers:
+            return None
+        name = servers[0]
 
         def value(metric: str) -> float | None:
             return self._value(f"redis.{metric}", name, now_ns)

@@ -79,7 +79,9 @@ class Served:
         self._socket = _bound(host, port)
         self.host = host
         self.port = int(self._socket.getsockname()[1])
-        shown = f"[{host}]" if ":" in host else host
+        # Bound to all addresses: this machine reaches it by the loopback one.
+        shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        shown = f"[{shown}]" if ":" in shown else shown
         self.url = f"http://{shown}:{self.port}/"
         self._access = Access(
             host,

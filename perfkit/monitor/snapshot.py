@@ -6,6 +6,7 @@ figures out and says so in ``sources``.
 
 SNAPSHOT_VERSION history
     1   first layout.
+    2   mode "waiting"; counts of workers are null where nobody tells them; `clients_alive`, `lost`.
 """
 
 from __future__ import annotations
@@ -37,14 +38,18 @@ __all__ = [
     "Worker",
 ]
 
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 
-Mode = Literal["live", "replay", "ended"]
+Mode = Literal["live", "replay", "ended", "waiting"]
+"""Waiting: what is to be watched is not there yet, as between two trials of a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Something the figures come from: ``redis``, ``recorder``, ``load`` or ``processes``."""
+    """Something the figures come from: ``redis``, ``recorder``, ``load`` or ``processes``.
+
+    There are ``workers`` only where Redis answers and does not let us see who works.
+    """
 
     ok: bool
     detail: str  # in words: what it is, or why it is broken
@@ -61,7 +66,7 @@ class Queue:
     in_flight: int | None = None  # fetched, not acknowledged; stalled ones included
     delayed: int | None = None  # put off, and retries in backoff
     dead: int | None = None
-    stalled: int | None = None  # held by a worker that is dead or silent
+    stalled: int | None = None  # held by a worker that is dead or silent, delayed ones included
     oldest_age_s: float | None = None  # of the job at the head; 0 where none waits
     net_rate: float | None = None  # growth of all that is not finished
     rate_in: float | None = None
@@ -99,10 +104,11 @@ class Totals:
     uses to enqueue (RPUSH) and to finish (HDEL), whoever else uses them included."""
     queues: int = 0
     queues_not_shown: int = 0
-    workers: int = 0
-    workers_alive: int = 0
-    workers_lost: int = 0
+    workers: int | None = None
+    workers_alive: int | None = None
+    workers_lost: int | None = None
     workers_not_shown: int = 0
+    clients_alive: int | None = None  # of the broker, which may be workers: they held no job yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +119,9 @@ class Worker:
     broker_id: str
     role: Literal["worker", "producer", "unknown"]
     alive: bool
+    lost: bool = False  # not alive, and it left jobs behind or is known not to have ended in order
     last_seen_s: float | None = None  # since its last command
-    in_flight: int | None = None
+    in_flight: int | None = None  # messages it holds, delayed ones included
     in_flight_age_s: float | None = None  # how old that count is: it is made in rotation
     cpu: float | None = None  # cores
     rss_bytes: int | None = None
@@ -202,6 +209,7 @@ class ThresholdState:
     unit: str = "count"  # duration (seconds), share, rate (per second), count, bytes
     limit: float | None = None
     state: Literal["pass", "fail", "unsure"] = "unsure"  # unsure: nothing to judge
+    note: str = ""  # why it is not judged now, where that is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +278,8 @@ class Snapshot:
             ValueError: of another version, or not a snapshot.
         """
         if document.get("version") != SNAPSHOT_VERSION:
-            raise ValueError(f"a snapshot of version {document.get('version')!r}")
+            what = f"a snapshot of version {document.get('version')!r}"
+            raise ValueError(f"{what}, and this perfkit reads version {SNAPSHOT_VERSION}")
         try:
             made = _made(cls, document)
         except (TypeError, AttributeError, KeyError) as error:

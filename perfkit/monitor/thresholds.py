@@ -66,7 +66,9 @@ class ThresholdWatch:
     """Judges successive snapshots."""
 
     def __init__(self, thresholds: Iterable[Threshold]) -> None:
-        self._watched = [_Watched(each) for each in thresholds]
+        # The same target twice, as of a run and of who watches it, is one.
+        targets = {str(each): each for each in thresholds}.values()
+        self._watched = [_Watched(each) for each in targets]
 
     def states(self, snapshot: Snapshot, durations: Durations | None) -> tuple[ThresholdState, ...]:
         """How each stands; ``durations`` where jobs are recorded."""
@@ -75,10 +77,10 @@ class ThresholdWatch:
 
 class _Watched:
     def __init__(self, threshold: Threshold) -> None:
-        from perfkit.scenario import METRICS
+        from perfkit.scenario import unit_of
 
         self._threshold = threshold
-        self._unit = METRICS[threshold.metric]
+        self._unit = unit_of(threshold.metric)
         self._scale = 1e9 if self._unit == "duration" else 1.0
         self._values: deque[tuple[float, float]] = deque()
         self._first: float | None = None  # of a counter
@@ -87,7 +89,8 @@ class _Watched:
         threshold, parsed = self._threshold, self._threshold.parsed
         observed = self._observed(snapshot, durations)
         state = "unsure"
-        if observed is not None and math.isfinite(observed):
+        note = self._unfit(snapshot)
+        if not note and observed is not None and math.isfinite(observed):
             state = "pass" if parsed.holds(observed * self._scale) else "fail"
         return ThresholdState(
             name=str(threshold),
@@ -98,7 +101,20 @@ class _Watched:
             unit=self._unit,
             limit=(parsed.limit if parsed.high is None else parsed.high) / self._scale,
             state=state,  # type: ignore[arg-type]
+            note=note,
         )
+
+    def _unfit(self, snapshot: Snapshot) -> str:
+        """Why it is not judged now, as a report would not judge it; "" where it is."""
+        needed, load = self._threshold.needs_offered_per_s, snapshot.load
+        offered = 0.0 if load is None else load.offered or 0.0
+        if needed is not None and offered <= needed:
+            return f"not at this load (needs more than {needed:g}/s)"
+        redis = snapshot.redis
+        if self._threshold.metric == "redis.memory.used_ratio" and redis is not None:
+            known = redis.memory_used_bytes is not None and redis.memory_max_bytes is None
+            return "Redis has no limit of memory" if known else ""
+        return ""
 
     def _observed(self, snapshot: Snapshot, durations: Durations | None) -> float | None:
         threshold, parsed = self._threshold, self._threshold.parsed

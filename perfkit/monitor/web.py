@@ -55,6 +55,8 @@ _HEADERS: Final[tuple[Header, ...]] = (
 _JSON: Final = "application/json"
 _MOST_LISTENERS: Final = 64
 _SLOWEST_S: Final = 10.0
+_OLD_S: Final = 15.0  # snapshots come each second; those of a feed that looks no more are old
+_DEAD_S: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -107,20 +109,24 @@ class Application:
             document = {"error": "the monitor only looks", "mend": "use GET"}
             await answer.json(405, document, (b"allow", b"GET, HEAD"))
         elif path == "/" and "code" in query:
-            await self._admit(query["code"], answer)
+            await self._admit(query["code"], answer, using_up=scope["method"] == "GET")
         elif path == "/":
             await answer.file(self._files.get("index.html"))
         elif path.startswith("/assets/"):
             await answer.file(self._files.get(path.removeprefix("/assets/")))
         elif path == "/events":
-            await self._stream(headers.get("last-event-id"), query, receive, answer)
+            last = headers.get("last-event-id") or query.get("last")
+            await self._stream(last, query, receive, answer)
         else:
             await self._tell(path, query, answer)
 
-    async def _admit(self, code: str, answer: _Response) -> None:
-        """A link with a code: the cookie, and on to the page without it."""
-        cookie = self._access.admit(code)
-        if cookie is None and self._access.needs_token:
+    async def _admit(self, code: str, answer: _Response, *, using_up: bool) -> None:
+        """A link with a code: the cookie, and on to the page without it.
+
+        Programs that preview links ask with HEAD: the link is still good afterwards.
+        """
+        cookie = self._access.admit(code) if using_up else None
+        if cookie is None and self._access.needs_token and using_up:
             await answer.json(
                 401, {"error": "this link was used, or is wrong", "mend": "take the newest one"}
             )
@@ -132,16 +138,24 @@ class Application:
     async def _tell(self, path: str, query: dict[str, str], answer: _Response) -> None:
         """Documents."""
         feed = self._feed
-        now = await asyncio.to_thread(self._now, query)
+        silent_s = feed.silent_s or 0.0
         if path == "/healthz":
-            await answer.json(200, {"status": "ok"})
-        elif path == "/readyz":
+            well = silent_s < _DEAD_S
+            words = "ok" if well else f"it has not looked for {silent_s:.0f} s"
+            await answer.json(200 if well else 503, {"status": words})
+            return
+        now = await asyncio.to_thread(self._now, query)
+        if path == "/readyz":
             broken = ["no figures yet"] if now is None else list(now.broken)
-            status = 503 if now is None or "redis" in broken else 200
-            words = "ready" if status == 200 else "not ready"
-            await answer.json(status, {"status": words, "broken": broken})
+            if silent_s > _OLD_S:
+                broken.append("the monitor itself")
+            is_ready = now is not None and silent_s <= _OLD_S and "redis" not in broken
+            words = "ready" if is_ready else "not ready"
+            await answer.json(200 if is_ready else 503, {"status": words, "broken": broken})
         elif path == "/metrics":
-            await answer.bytes(200, CONTENT_TYPE, await asyncio.to_thread(exposition, now))
+            # Figures that are no longer renewed must not look like those of a quiet system.
+            told_ = await asyncio.to_thread(exposition, now if silent_s <= _OLD_S else None)
+            await answer.bytes(200, CONTENT_TYPE, told_)
         elif path == "/openapi.json":
             await answer.json(200, openapi.document(__version__))
         elif path == "/docs":
@@ -211,11 +225,15 @@ async def _passed_on(
     """
     while True:
         following_one = asyncio.ensure_future(anext(events, None))
-        either: set[asyncio.Future[Any]] = {following_one, gone}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            either: set[asyncio.Future[Any]] = {following_one, gone}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if gone.done() or not following_one.done():
+                # Also where this task is ended: a generator that still runs can't be closed.
+                following_one.cancel()
+                await asyncio.gather(following_one, return_exceptions=True)
         if gone.done():
-            following_one.cancel()
-            await asyncio.gather(following_one, return_exceptions=True)
             return
         event = following_one.result()
         if event is None:

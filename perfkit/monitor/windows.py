@@ -54,7 +54,7 @@ class Window:
         self.failed = 0
 
     def at(self, wall_s: float) -> Second:
-        """The second of an event. What is older than all that is kept counts in the oldest."""
+        """The second of an event, to be counted in. One of what is too old is not kept."""
         second = int(wall_s)
         seconds = self._seconds
         if not seconds or second > seconds[-1].at_s:
@@ -62,10 +62,15 @@ class Window:
             while seconds[0].at_s <= second - SPAN_S:
                 seconds.popleft()
             return seconds[-1]
-        for each in reversed(seconds):
-            if each.at_s <= second:
-                return each
-        return seconds[0]
+        if second <= seconds[-1].at_s - SPAN_S:
+            return Second(second)
+        place = len(seconds)
+        while place and seconds[place - 1].at_s > second:
+            place -= 1
+        if not place or seconds[place - 1].at_s < second:
+            seconds.insert(place, Second(second))
+            return seconds[place]
+        return seconds[place - 1]
 
     def rate(self, now_s: float, what: str) -> float:
         """Per second, over the last five that are over."""

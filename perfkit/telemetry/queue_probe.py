@@ -86,6 +86,16 @@ class QueueProbe(QueueLink):
         self._counts = self._link.batch(("MULTI",), *counts, ("EXEC",))
         # The head of a standing queue stays for many ticks: its body is read once.
         self._heads: dict[str, _Head] = {}
+        self._before: Mapping[str, bytes] = {}
+        self._unreadable: frozenset[str] = frozenset()
+
+    @property
+    def unreadable(self) -> frozenset[str]:
+        """Queues whose head can't be read, and was the head one look ago as well.
+
+        One that was fetched and finished between two commands of a look is no trouble.
+        """
+        return self._unreadable
 
     def take(self, clock: Clock) -> list[Reading]:
         if not self._queues:
@@ -102,6 +112,12 @@ class QueueProbe(QueueLink):
                 if isinstance(replies[_PER_QUEUE * i + 4], bytes)
             }
             self._read_heads(heads)
+            self._unreadable = frozenset(
+                queue
+                for queue, head in heads.items()
+                if self._heads[queue].ready_ms is None and self._before.get(queue) == head
+            )
+            self._before = heads
         except (redis.RedisError, OSError) as error:
             self._errors[type(error).__name__] += 1
             return []

@@ -93,6 +93,8 @@ def snapshot(
             queues=len(queues),
             workers=workers,
             workers_alive=workers,
+            workers_lost=0,
+            clients_alive=0,
         ),
         queues=all_queues,
         workers=tuple(worker(place, second) for place in range(workers)),
@@ -148,7 +150,7 @@ def snapshot(
                 state="pass",
             ),
             ThresholdState(
-                name="queue.age max<1s",
+                name=f"queue.age of {queues[-1]} max<1s",
                 metric="queue.age",
                 expr="max<1s",
                 queue=queues[-1],
@@ -167,12 +169,17 @@ def stalled(whole: Snapshot, name: str, jobs: int = 3) -> Snapshot:
         dataclasses.replace(each, stalled=jobs, rate_out=0.0) if each.name == name else each
         for each in whole.queues
     )
-    lost = dataclasses.replace(whole.workers[0], alive=False, last_seen_s=75.0, cpu=None)
+    lost = dataclasses.replace(whole.workers[0], alive=False, lost=True, last_seen_s=75.0, cpu=None)
     return dataclasses.replace(
         whole,
         queues=queues,
         workers=(lost, *whole.workers[1:]),
-        totals=dataclasses.replace(whole.totals, stalled=jobs),
+        totals=dataclasses.replace(
+            whole.totals,
+            stalled=jobs,
+            workers_alive=len(whole.workers) - 1,
+            workers_lost=1,
+        ),
     )
 
 

@@ -45,11 +45,25 @@ def test_pages_of_other_places_may_not_look(origin: str, status: int | None) -> 
     assert (refusal and refusal.status) == status
 
 
-def test_a_request_that_a_foreign_page_makes_without_an_origin_is_refused() -> None:
-    headers = {"host": "127.0.0.1", "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_request_that_a_foreign_page_makes_without_an_origin_is_refused(site: str) -> None:
+    headers = {"host": "127.0.0.1", "sec-fetch-site": site, "sec-fetch-mode": "no-cors"}
     refusal = Access("127.0.0.1", 8090, None).refusal("/snapshot", headers)
     assert refusal is not None
     assert refusal.status == 403
+
+
+@pytest.mark.parametrize(
+    ("site", "mode"), [("cross-site", "navigate"), ("none", "navigate"), ("same-origin", "cors")]
+)
+def test_a_link_from_anywhere_opens_the_page_and_the_page_may_ask(site: str, mode: str) -> None:
+    headers = {"host": "127.0.0.1", "sec-fetch-site": site, "sec-fetch-mode": mode}
+    assert Access("127.0.0.1", 8090, None).refusal("/snapshot", headers) is None
+
+
+def test_capital_letters_of_a_name_make_no_stranger() -> None:
+    headers = {"host": "LOCALHOST:8090", "origin": "http://localhost:8090"}
+    assert Access("127.0.0.1", 8090, None).refusal("/snapshot", headers) is None
 
 
 @pytest.mark.parametrize(
@@ -78,7 +92,8 @@ def test_a_code_admits_one_browser_and_makes_the_next_code() -> None:
     cookie = access.admit(code)
     assert cookie is not None
     assert TOKEN not in cookie
-    assert "HttpOnly; SameSite=Strict" in cookie
+    # Not Strict: it would not be sent by who opens the link from a mail or a chat.
+    assert "HttpOnly; SameSite=Lax" in cookie
     assert access.admit(code) is None
     assert told == [access.code]
     value = cookie.partition(";")[0]

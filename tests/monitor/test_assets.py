@@ -12,6 +12,8 @@ import pytest
 
 from perfkit.figures import style
 from perfkit.monitor import snapshot
+from perfkit.monitor.history import values_of
+from tests.monitor import plant
 
 PAGE = Path(str(resources.files("perfkit.monitor") / "page"))
 OWN = sorted(path for path in PAGE.iterdir() if "uPlot" not in path.name)
@@ -123,3 +125,12 @@ def test_the_charting_library_comes_with_its_licence_and_version() -> None:
     assert version
     assert f"uPlot {version[1]}" in re.sub(r"\s+", " ", (PAGE / "index.html").read_text())
     assert "MIT License" in (PAGE / "uPlot.LICENSE").read_text()
+
+
+def test_what_the_page_draws_is_kept_by_the_server_for_who_opens_it_later() -> None:
+    kept = {name.rpartition("/")[2] for name in values_of(plant.snapshot(60))}
+    text = (PAGE / "drawings.js").read_text()
+    drawn = set(re.findall(r"(?:totals|redis|load)/(\w+)", text))
+    drawn |= set(re.findall(r"perQueue\(view, \"(\w+)\"\)", text))
+    assert len(drawn) > 15
+    assert drawn <= kept

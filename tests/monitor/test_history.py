@@ -39,6 +39,24 @@ def test_no_more_points_than_asked_for_and_the_newest_among_them() -> None:
     assert columns["at_s"][-1] == 1e6 + 2999
 
 
+@pytest.mark.parametrize("points", [10, 60, 600])
+def test_a_peak_survives_any_thinning_and_a_rate_keeps_its_mean(points: int) -> None:
+    columns = _filled(20_000).columns(points=points)
+    assert len(columns["at_s"]) <= points
+    assert max(columns["series"]["queues/q/waiting"]) == 1000.0
+    rates = columns["series"]["queues/q/rate_in"]
+    assert sum(rates) / len(rates) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_clock_that_is_set_back_begins_anew() -> None:
+    history = _filled(100)
+    for second in range(10):
+        history.add(5e5 + second, {"queues/q/waiting": 7.0})
+    columns = history.columns()
+    assert columns["at_s"] == [5e5 + second for second in range(10)]
+    assert set(columns["series"]["queues/q/waiting"]) == {7.0}
+
+
 def test_memory_is_bounded_by_the_number_of_series() -> None:
     history = History()
     for second in range(30):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
+from perfkit.clock import ManualClock, SystemClock
 from perfkit.errors import UsageError
 from perfkit.monitor.attachment import Attached, Attachment
 from perfkit.monitor.live import LiveFeed
 from perfkit.monitor.opening import attach
+from perfkit.monitor.recorder_source import RecorderSource
 from perfkit.recorder import Kind, SpoolWriter
 from tests.conftest import free_port, private_redis
 from tests.monitor.apps import broker_of, feed_of, send
@@ -67,6 +71,68 @@ def test_no_server_at_all_is_broken_and_looked_for_ever_less_often() -> None:
     assert first.broken == second.broken == ("redis",)
     assert second.sources["redis"].since_s >= 0
     assert second.sources["redis"].age_s is None
+    assert second.mode == "live"
+    totals = second.totals
+    assert (totals.workers, totals.workers_alive, totals.workers_lost) == (None, None, None)
+
+
+def test_between_two_trials_it_waits_and_at_the_end_it_has_ended() -> None:
+    found = [Attached(attachment=None, waiting="the next trial has not begun")]
+    feed = LiveFeed(lambda: found[-1])
+    seen = feed.look()
+    assert (seen.mode, seen.sources["redis"].ok) == ("waiting", False)
+    found.append(Attached(attachment=None, waiting="the run is over", ended=True))
+    assert feed.look().mode == "ended"
+    assert feed.ended
+    assert feed.silent_s is None, "nothing more is to come"
+
+
+def test_a_server_whose_password_nobody_knows_is_trouble_and_no_waiting() -> None:
+    def finder() -> Attached:
+        raise UsageError("the password of redis://:***@h:1 is not known here", "name it")
+
+    seen = LiveFeed(finder).look()
+    assert seen.mode == "live"
+    assert "is not known here" in seen.sources["redis"].detail
+
+
+def test_a_look_that_fails_is_told_as_what_it_is_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls: list[None] = []
+
+    def finder() -> Attached:
+        calls.append(None)
+        if len(calls) < 3:
+            raise RuntimeError("a mistake of ours")
+        return Attached(attachment=None, waiting="the stack is down", ended=True)
+
+    seen = []
+    feed = LiveFeed(finder)
+    feed.listen(lambda: seen.append(feed.snapshot))
+    with feed:
+        wait_until(lambda: len(seen) == 3, 20, "it goes on looking")
+    assert seen[0] is not None
+    assert seen[0].mode == "live"
+    assert "the monitor can't look: RuntimeError" in seen[0].sources["redis"].detail
+    assert caplog.text.count("a look failed") == 1
+    assert "a mistake of ours" in caplog.text
+
+
+def test_a_feed_that_hangs_is_known_to_be_silent() -> None:
+    clock = ManualClock(0)
+    over = threading.Event()
+
+    def finder() -> Attached:
+        over.wait()
+        return Attached(attachment=None, waiting="", ended=True)
+
+    feed = LiveFeed(finder, clock=clock)
+    assert feed.silent_s is None
+    with feed:
+        clock.advance(30_000_000_000)
+        assert feed.silent_s == 30.0
+        over.set()
 
 
 def test_its_thread_looks_and_ends(clean_redis: str) -> None:
@@ -146,6 +212,62 @@ def test_with_a_recorder_waits_runs_errors_and_timelines_are_known(
         os.getpid(),
     )
     assert after.broken == ("recorder",), "nobody records any more"
+    queue = after.queue("payments")
+    assert queue is not None
+    assert (queue.done, queue.failed) == (20, 1)
+    assert queue.wait_p95_s is None
+    assert after.totals.rates_from != "recorder", "who records nothing tells no rates"
+
+
+def test_queues_that_were_named_are_not_joined_by_others_that_the_recorder_knows(
+    clean_redis: str, tmp_path: Path
+) -> None:
+    spool = SpoolWriter(tmp_path, name="w", role="worker", broker_id="broker-1")
+    _record(spool, 1, time.monotonic_ns())
+    named, searched = (
+        LiveFeed(
+            lambda queues=queues: Attached(
+                attachment=Attachment(servers={"": clean_redis}, queues=queues, spool=tmp_path)
+            )
+        )
+        for queues in (("mail",), None)
+    )
+    try:
+        assert [each.name for each in named.look().queues] == ["mail"]
+        assert [each.name for each in searched.look().queues] == ["payments"]
+    finally:
+        named.close()
+        searched.close()
+        spool.close()
+
+
+@pytest.mark.parametrize("line", ["[1]", "5", '{"spool": 2}', '{"id": "zz", "text": "x"}', "\xff"])
+def test_a_spool_that_somebody_else_wrote_is_told_and_redis_is_still_seen(
+    clean_redis: str, tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "w.1.jsonl").write_bytes(line.encode("latin-1") + b"\n")
+    attachment = Attachment(servers={"": clean_redis}, queues=("mail",), spool=tmp_path)
+    feed = LiveFeed(lambda: Attached(attachment=attachment))
+    try:
+        seen = feed.look()
+    finally:
+        feed.close()
+    assert seen.broken == ("recorder",)
+    assert seen.queue("mail").waiting == 0  # type: ignore[union-attr]
+
+
+def test_timelines_are_kept_of_the_last_jobs_whatever_they_do(tmp_path: Path) -> None:
+    spool = SpoolWriter(tmp_path, name="w", role="worker", broker_id="broker-1")
+    source = RecorderSource(tmp_path)
+    for round_ in range(3):
+        for number in range(3000):
+            _record(spool, round_ * 3000 + number, time.monotonic_ns())
+        source.look(SystemClock())
+    spool.close()
+    assert source.job("order-8999") is not None
+    assert source.job("order-0") is None
+    assert len(source._jobs) <= 5000
+    assert source._events == sum(len(each) for each in source._jobs.values()) <= 60_000
 
 
 def test_a_spool_that_vanishes_is_told(clean_redis: str, tmp_path: Path) -> None:
@@ -153,6 +275,15 @@ def test_a_spool_that_vanishes_is_told(clean_redis: str, tmp_path: Path) -> None
     attached = Attached(attachment=Attachment(servers={"": clean_redis}, queues=(), spool=folder))
     feed = LiveFeed(lambda: attached)
     try:
+        seen = feed.look()
+    finally:
+        feed.close()
+    assert "is not there" in seen.sources["recorder"].detail
+    SpoolWriter(folder, name="w", role="worker", broker_id="broker-1").close()
+    feed = LiveFeed(lambda: attached)
+    try:
+        feed.look()
+        shutil.rmtree(folder)
         seen = feed.look()
     finally:
         feed.close()

@@ -50,6 +50,16 @@ def test_a_broken_source_is_named_and_its_figures_are_not_nought() -> None:
     for each in (Words(made["text/html"]).words, made["text/plain"]):
         assert "redis is broken: connection refused (for 12.0 s)" in each
     assert "No queue is known" in made["text/html"]
+    assert "workers not known" in made["text/plain"]
+
+
+@pytest.mark.parametrize("mode", ["waiting", "ended"])
+def test_where_there_is_nothing_to_look_at_nothing_is_called_broken(mode: str) -> None:
+    whole = plant.without_redis(plant.snapshot(60), "the next trial has not begun")
+    made = bundle(dataclasses.replace(whole, mode=mode))  # type: ignore[arg-type]
+    for each in (Words(made["text/html"]).words, made["text/plain"]):
+        assert f"{mode}; workers not known; the next trial has not begun" in each
+        assert "is broken" not in each
 
 
 def test_names_from_outside_stay_text() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis
@@ -68,7 +70,34 @@ def test_jobs_of_a_worker_that_is_silent_are_stalled_at_the_next_look(clean_redi
     assert queue is not None
     assert queue.stalled == 3
     assert seen.totals.workers_lost == 1
-    assert not next(each for each in seen.workers if each.in_flight).alive
+    [holder] = [each for each in seen.workers if each.in_flight]
+    assert (holder.alive, holder.lost) == (False, True)
+
+
+def test_who_went_silent_with_nothing_in_hand_was_perhaps_stopped_and_is_no_alarm(
+    clean_redis: str, client: redis.Redis
+) -> None:
+    client.zadd("dramatiq:__heartbeats__", {"stopped-an-hour-ago": 1.0})
+    feed = feed_of(clean_redis, "payments")
+    try:
+        seen = feed.look()
+    finally:
+        feed.close()
+    [worker] = seen.workers
+    assert (worker.alive, worker.lost) == (False, False)
+    assert seen.totals.workers_lost == 0
+
+
+def test_an_idle_client_is_no_worker_yet_and_is_counted_apart(
+    clean_redis: str, client: redis.Redis
+) -> None:
+    client.zadd("dramatiq:__heartbeats__", {"somebody": time.time() * 1000})
+    feed = feed_of(clean_redis, "payments")
+    try:
+        totals = feed.look().totals
+    finally:
+        feed.close()
+    assert (totals.workers_alive, totals.clients_alive) == (0, 1)
 
 
 def test_looking_writes_nothing_and_runs_no_maintenance(
@@ -132,9 +161,12 @@ def test_foreign_and_corrupt_keys_are_shown_as_what_they_are(
     client.set("dramatiq:__heartbeats__", "no sorted set")
     feed = feed_of(clean_redis, "foreign", "corrupt", "huge", "fine")
     try:
+        feed.look()
         seen = feed.look()
     finally:
         feed.close()
+    assert "workers" in seen.broken, "its heartbeats are a foreign key"
+    assert seen.totals.workers_alive is None
     problems = {each.name: each.problem for each in seen.queues}
     assert "foreign" in (problems["foreign"] or "")
     assert "can't be read" in (problems["corrupt"] or "")
@@ -143,6 +175,48 @@ def test_foreign_and_corrupt_keys_are_shown_as_what_they_are(
     corrupt = seen.queue("corrupt")
     assert corrupt is not None
     assert (corrupt.waiting, corrupt.oldest_age_s) == (1, None)
+
+
+def test_a_head_that_is_done_before_its_body_is_read_is_no_trouble(
+    clean_redis: str, client: redis.Redis
+) -> None:
+    feed = feed_of(clean_redis, "fast")
+    problems = []
+    try:
+        for head in ("1", "2", "3", "3"):  # ids whose bodies are gone, as of jobs that are finished
+            client.delete("dramatiq:fast")
+            client.rpush("dramatiq:fast", head)
+            queue = feed.look().queue("fast")
+            assert queue is not None
+            assert queue.oldest_age_s is None
+            problems.append(queue.problem)
+    finally:
+        feed.close()
+    assert problems[:3] == [None, None, None]
+    assert "can't be read" in (problems[3] or ""), "its body does not come back"
+
+
+def test_what_this_user_may_not_see_is_said_and_not_shown_as_idle(
+    clean_redis: str, client: redis.Redis
+) -> None:
+    client.acl_setuser("viewer", enabled=True, passwords=["+seen"], commands=["+ping", "+info"])
+    parts = urlsplit(clean_redis)
+    url = urlunsplit(parts._replace(netloc=f"viewer:seen@{parts.hostname}:{parts.port}"))
+    feed = feed_of(url, "payments")
+    try:
+        seen = feed.look()
+    finally:
+        feed.close()
+        client.acl_deluser("viewer")
+    assert seen.sources["redis"].ok
+    assert seen.redis is not None
+    assert seen.redis.memory_used_bytes
+    queue = seen.queue("payments")
+    assert queue is not None
+    assert queue.waiting is None
+    assert "refuses to count it" in (queue.problem or "")
+    assert "workers" in seen.broken
+    assert (seen.totals.workers, seen.totals.waiting) == (None, None)
 
 
 def test_queues_are_found_among_hostile_names(clean_redis: str, client: redis.Redis) -> None:

@@ -76,6 +76,19 @@ def test_a_page_plays_faster_than_it_was(feed: ReplayFeed) -> None:
         events.close()
 
 
+def test_who_was_told_to_stop_is_not_lost(feed: ReplayFeed) -> None:
+    workers = feed.snapshot.workers
+    assert workers
+    assert not [each for each in workers if each.lost]
+    assert feed.snapshot.totals.workers_lost == 0
+
+
+def test_what_a_run_did_not_record_is_no_source_of_it(feed: ReplayFeed) -> None:
+    for name, source in feed.snapshot.sources.items():
+        assert source.ok, name
+    assert ("redis" in feed.snapshot.sources) == (feed.snapshot.redis is not None)
+
+
 def test_a_bad_run_is_shown_with_its_troubles() -> None:
     run = ReplayFeed(example_data() / "bad")
     assert run.snapshot.errors

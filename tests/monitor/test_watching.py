@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from perfkit.monitor.attachment import Attached, Attachment
 from perfkit.monitor.live import LiveFeed
@@ -29,11 +30,14 @@ def start() -> Iterator[Start]:
     """Start ``python -m MODULE ARG...``; killed at the end if still alive."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(module: str, *arguments: object, **env: str) -> subprocess.Popen[str]:
+    def begin(
+        module: str, *arguments: object, cwd: Path | None = None, **env: str
+    ) -> subprocess.Popen[str]:
         started.append(
             subprocess.Popen(
                 [sys.executable, "-m", module, *map(str, arguments)],
                 env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
+                cwd=cwd,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -103,6 +107,43 @@ def test_one_snapshot_as_json(clean_redis: str, start: Start) -> None:
     told = json.loads(out)
     assert told["queues"][0]["waiting"] == 4
     assert [(each["state"], each["observed"]) for each in told["thresholds"]] == [("fail", 4.0)]
+
+
+def test_the_queues_of_an_application_are_asked_of_its_broker(
+    clean_redis: str, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "bookshop").mkdir()
+    (tmp_path / "bookshop" / "__init__.py").write_text("")
+    (tmp_path / "bookshop" / "tasks.py").write_text(
+        "import os, dramatiq\n"
+        "from dramatiq.brokers.redis import RedisBroker\n"
+        "broker = RedisBroker(url=os.environ['REDIS_URL'], namespace='books')\n"
+        "dramatiq.set_broker(broker)\n"
+        "@dramatiq.actor(queue_name='orders')\n"
+        "def order(number):\n    pass\n"
+        "@dramatiq.actor(queue_name='mail')\n"
+        "def thank(number):\n    pass\n"
+        "if __name__ == '__main__':\n"
+        "    for number in range(5):\n        order.send(number)\n"
+    )
+    sender = start("bookshop.tasks", cwd=tmp_path, REDIS_URL=clean_redis)
+    _, words = sender.communicate(timeout=60)
+    assert sender.returncode == 0, words
+    with redis.Redis.from_url(clean_redis) as client:
+        client.config_resetstat()
+    # As somebody does it: in the folder of the application, with the server in the environment.
+    process = start("perfkit", "monitor", "--broker", "bookshop.tasks:broker", "--json",
+                    cwd=tmp_path, REDIS_URL=clean_redis)  # fmt: skip
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    told = json.loads(out)
+    assert {each["name"]: each["waiting"] for each in told["queues"]} == {"orders": 5, "mail": 0}
+    assert told["subject"].endswith("namespace books")
+    assert told["scan"] is None, "nothing is searched where the application says it"
+    with redis.Redis.from_url(clean_redis) as client:
+        calls = client.info("commandstats")
+    assert "cmdstat_scan" not in calls
+    assert "cmdstat_keys" not in calls
 
 
 def test_a_worker_that_is_killed_leaves_a_stalled_job_within_three_seconds(

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from perfkit.errors import PortInUse, UsageError
 from perfkit.monitor.exposition import exposition
+from perfkit.monitor.feed import ManualFeed
 from perfkit.monitor.routes import ROUTES
 from perfkit.monitor.serving import Served, serve
 from perfkit.monitor.snapshot import Source
 from tests.monitor.apps import Events, document, get, manual, snapshot
+from tests.waiting import wait_until
 
 TOKEN = "a-token-of-many-letters"
 
@@ -125,6 +129,44 @@ def test_an_id_of_another_server_begins_anew(last: str) -> None:
         events.close()
 
 
+def test_a_page_that_opens_the_stream_anew_names_the_last_it_saw_in_the_query() -> None:
+    feed = manual(1, 2, 3, 4)
+    with serve(feed) as served:
+        events = Events(served, f"/events?last={feed.epoch}-2")
+        assert [events.next()[2]["seq"] for _ in range(2)] == [3, 4]
+        events.close()
+
+
+def test_many_that_come_and_go_leave_no_listener_behind() -> None:
+    feed = manual(1)
+    with serve(feed) as served:
+        clients = [Events(served) for _ in range(20)]
+        for each in clients:
+            assert each.next()[0] == "history"
+        assert len(feed._listeners) == 20
+        for each in clients[:10]:
+            each.close()
+        wait_until(lambda: len(feed._listeners) == 10, 10, "those that hung up are forgotten")
+        feed.push(snapshot(2))
+        for each in clients[10:]:
+            assert each.next()[2]["seq"] in (1, 2)
+    wait_until(lambda: not feed._listeners, 10, "the server let go of the feed")
+    for each in clients:
+        each.close()
+    feed.push(snapshot(3))  # and the feed goes on
+
+
+def test_no_more_than_64_may_listen_and_the_next_is_told_so() -> None:
+    with serve(manual(1)) as served:
+        clients = [Events(served) for _ in range(64)]
+        status, headers, body = get(served, "/events")
+        assert (status, headers["retry-after"]) == (503, "5")
+        assert b"too many" in body
+        for each in clients:
+            each.close()
+        wait_until(lambda: get(served, "/events", method="HEAD")[0] == 200, 10, "there is room")
+
+
 def test_a_stream_ends_with_the_server_and_the_port_is_free() -> None:
     served = serve(manual(1))
     events = Events(served)
@@ -151,6 +193,34 @@ def test_before_the_first_snapshot_it_is_not_ready() -> None:
         assert (status, json.loads(body)["broken"]) == (503, ["redis"])
 
 
+class _Silent(ManualFeed):
+    """A feed that should look each second and does not."""
+
+    def __init__(self, silent_s: float) -> None:
+        super().__init__()
+        self._for_s = silent_s
+
+    @property
+    def silent_s(self) -> float:
+        return self._for_s
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "ready", "healthy"), [(1, 200, 200), (20, 503, 200), (90, 503, 503)]
+)
+def test_old_figures_are_not_given_out_as_those_of_now(
+    silent_s: float, ready: int, healthy: int
+) -> None:
+    feed = _Silent(silent_s)
+    feed.push(snapshot(1, sources={"redis": Source(ok=True, detail="answers", since_s=1.0)}))
+    with serve(feed) as served:
+        assert get(served, "/readyz")[0] == ready
+        assert get(served, "/healthz")[0] == healthy
+        metrics = get(served, "/metrics")[2].decode()
+    assert (f"perfkit_up {float(ready == 200)}" in metrics) is True
+    assert ("perfkit_queue_waiting{" in metrics) is (ready == 200)
+
+
 def test_a_port_in_use_and_a_foreign_address_are_refused(served: Served) -> None:
     with pytest.raises(PortInUse, match=str(served.port)):
         serve(manual(), port=served.port)
@@ -169,6 +239,8 @@ def test_another_address_than_loopback_needs_a_token() -> None:
         assert get(served, "/snapshot", {**host, "Authorization": f"Bearer {token}"})[0] == 200
         assert get(served, "/healthz", host)[0] == 200
         code = served.link.partition("?")[2]
+        assert "0.0.0.0" not in served.link, "no browser gets there"
+        assert get(served, f"/?{code}", host, method="HEAD")[0] == 303, "a preview of the link"
         status, headers, _ = get(served, f"/?{code}", host)
         assert status == 303
         cookie = headers["set-cookie"].partition(";")[0]
@@ -212,3 +284,17 @@ def test_hostile_names_stay_labels() -> None:
     name = 'x"}\n# TYPE evil gauge\nevil 1'
     text = exposition(Snapshot(seq=1, at_s=0.0, queues=(Queue(name=name, waiting=1),))).decode()
     assert "\nevil 1" not in text
+
+
+def test_what_nobody_knows_of_workers_is_absent_and_not_nought() -> None:
+    unknown = exposition(snapshot(1)).decode()
+    for name in ("workers_alive", "workers_lost", "clients_alive"):
+        assert f"\nperfkit_{name} " not in unknown
+
+    from perfkit.monitor.snapshot import Totals
+
+    told: Any = {"workers": 2, "workers_alive": 0, "workers_lost": 2, "clients_alive": 1}
+    known = exposition(dataclasses.replace(snapshot(1), totals=Totals(**told))).decode()
+    assert "\nperfkit_workers_alive 0.0" in known
+    assert "\nperfkit_workers_lost 2.0" in known
+    assert "\nperfkit_clients_alive 1.0" in known

@@ -1,6 +1,6 @@
 // What went wrong, said once when it starts: the list is a live region, so only changes are told.
 
-import { byId, make, reconcile, setText } from "./dom.js";
+import { byId, make, reconcile, setState, setText } from "./dom.js";
 import { count, duration, short } from "./format.js";
 
 // [{key, kind, words, since}], worst first.
@@ -10,13 +10,22 @@ export function alarms(view, contact) {
     found.push({
       key: "contact",
       kind: "broken",
-      words: view
-        ? "No contact with the monitor. What you see is old; trying to reach it again."
-        : "No contact with the monitor yet; trying to reach it.",
+      words:
+        contact.reason ||
+        (view
+          ? "No contact with the monitor. What you see is old; trying to reach it again."
+          : "No contact with the monitor yet; trying to reach it."),
       since: contact.silent,
     });
   }
   if (!view) return found;
+  // Nothing to look at (any more): no fault, and not to be told as one.
+  if (view.mode === "waiting" || view.mode === "ended") {
+    const why = view.sources.find((each) => !each.ok)?.detail;
+    const words = view.mode === "ended" ? "It is over, and these are the last figures" : "Waiting";
+    found.push({ key: view.mode, kind: "note", words: why ? `${words}: ${why}.` : `${words}.` });
+    return found;
+  }
   for (const source of view.sources.filter((each) => !each.ok)) {
     found.push({ key: `source ${source.name}`, kind: "broken", words: `${source.title}: ${source.detail}`, since: source.since });
   }
@@ -52,7 +61,8 @@ export function drawAlarms(found) {
       }),
     (node, each) => {
       setText(node.firstElementChild, each.words);
-      setText(node.lastElementChild, each.figure ?? (each.since > 0 ? `for ${duration(each.since)}` : ""));
+      setState(node, "kind", each.kind);
+      setText(node.lastElementChild, each.figure ?? (each.since >= 1 ? `for ${duration(Math.floor(each.since))}` : ""));
     },
   );
 }

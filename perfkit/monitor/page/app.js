@@ -23,13 +23,14 @@ const queues = new Queues();
 const workers = new Workers();
 const jobs = new SlowJobs();
 const charts = SPECS.map((spec) => new Chart(spec, byId("charts"), "time"));
-const state = { view: null, paused: false, contact: { up: true, silent: 0 }, range: 900, drawn: 0, due: false };
+const state = { view: null, paused: false, contact: { up: true, silent: 0, reason: "" }, range: 900, drawn: 0, due: false };
 
 const replay = new ReplayControls((parameters, moved) => {
   if (moved) {
     history.clear();
     model.forget();
   }
+  feed.last = "";
   feed.open(parameters);
 });
 
@@ -47,9 +48,9 @@ const feed = new Feed({
     state.arrived = document;
     if (!state.paused) request();
   },
-  contact(up, silent) {
+  contact(up, silent, reason) {
     const changed = up !== state.contact.up;
-    state.contact = { up, silent };
+    state.contact = { up, silent, reason };
     if (changed || !up) drawContact();
     else if (state.paused) drawConnection();
   },
@@ -75,7 +76,7 @@ function draw() {
   view.dark = isDark();
   state.view = view;
   setState(document.body, "seq", String(state.arrived.seq));
-  setText(byId("subject"), view.subject || "Redis");
+  setText(byId("subject"), view.subject || (view.mode === "waiting" ? "Nothing to look at yet" : "Redis"));
   queues.draw(view, history);
   workers.draw(view);
   drawRedis(view);
@@ -83,6 +84,7 @@ function draw() {
   drawErrors(view);
   jobs.draw(view);
   drawThresholds(view);
+  for (const part of ["workers", "redis", "errors", "slow"]) show(byId(`section-${part}`), !view.bare);
   replay.draw(view.replay);
   drawCharts();
   drawContact();
@@ -98,7 +100,7 @@ function drawCharts() {
   if (state.range > 1800) parts.push("Beyond the last half hour each point is the worst of ten seconds (rates: the mean).");
   setText(byId("charts-note"), parts.join(" "));
   for (const chart of charts) {
-    const wanted = chart.spec.only?.(view) ?? true;
+    const wanted = chart.spec.only?.(view) ?? !view.bare;
     show(chart.element, wanted);
     if (wanted) chart.draw(view, history, state.range);
   }
@@ -119,13 +121,15 @@ function drawConnection() {
       ? ["waiting", "Connecting"]
       : state.paused
         ? ["paused", `Paused, ${duration(Math.max(0, (state.arrived?.at_s ?? view.at) - view.at))} behind`]
-        : view.down.size > 0
-          ? ["lost", "A source is broken"]
-          : view.mode === "replay"
-            ? ["replay", "Replay"]
-            : view.mode === "ended"
-              ? ["paused", "Ended"]
-              : ["live", "Live"];
+        : view.mode === "ended"
+          ? ["paused", "Ended"]
+          : view.mode === "waiting"
+            ? ["waiting", "Waiting"]
+            : view.down.size > 0
+              ? ["lost", "A source is broken"]
+              : view.mode === "replay"
+                ? ["replay", "Replay"]
+                : ["live", "Live"];
   setState(pill, "state", name);
   setText(byId("connection-words"), words);
   document.title = name === "live" || name === "replay" ? "perfkit monitor" : `(${words}) perfkit monitor`;

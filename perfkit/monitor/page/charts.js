@@ -8,6 +8,7 @@ const TOKENS = ["blue", "orange", "green", "vermilion", "sky", "pink", "olive", 
 const KNOWN = { payments: "blue", notifications: "orange", webhooks: "green" };
 const HEIGHT = 190;
 const ROWS = 12;
+const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
 
 const css = (token) =>
@@ -123,8 +124,8 @@ export class Chart {
         y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : 1] },
       },
       axes: [
-        { ...axis, size: 30, values: (_, times) => times.map((time) => clock(time).slice(0, times.length > 1 && times[1] - times[0] < 60 ? 8 : 5)), space: 70 },
-        { ...axis, size: 64, values: (_, values) => values.map((value) => (this.spec.tick ?? format)(value)) },
+        { ...axis, size: 30, incrs: SECONDS, values: (_, times, __, ___, step) => times.map((time) => clock(time).slice(0, step < 60 ? 8 : 5)), space: 70 },
+        { ...axis, size: 64, ...(this.spec.steps ? { incrs: this.spec.steps } : {}), values: (_, values) => values.map((value) => (this.spec.tick ?? format)(value)) },
       ],
       series: [
         { value: (_, time) => (time === null ? "–" : clock(time)), label: "at" },

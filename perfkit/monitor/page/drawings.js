@@ -19,7 +19,7 @@ const REDIS = ["ops", "memory_used_bytes", "memory_max_bytes", "cpu", "round_tri
 const LOAD = ["offered", "achieved", "lag_p99_s"];
 
 // Figures that flow keep their mean when history thins; all others keep their worst.
-const FLOWS = new Set(["rate_in", "rate_out", "errors_rate", "ops", "offered", "achieved"]);
+const FLOWS = new Set(["rate_in", "rate_out", "errors_rate", "ops", "cpu", "offered", "achieved"]);
 export const flows = (name) => FLOWS.has(name.slice(name.lastIndexOf("/") + 1));
 
 // name -> number or null, for History.push; nothing of a source that is silent.
@@ -53,6 +53,10 @@ const needsRecorder = (view) =>
 
 const cores = (value) => (typeof value === "number" ? `${value.toFixed(2)} cores` : "–");
 
+// Distances between the marks of an axis: jobs are whole, and bytes are told in powers of two.
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
+const POWERS = Array.from({ length: 45 }, (_, power) => 2 ** power);
+
 export const SPECS = [
   {
     name: "flow",
@@ -69,6 +73,7 @@ export const SPECS = [
     title: "Waiting jobs",
     reading: "Jobs in each queue that no worker has fetched.",
     format: count,
+    steps: WHOLE,
     lines: (view) => perQueue(view, "waiting"),
   },
   {
@@ -81,8 +86,9 @@ export const SPECS = [
   {
     name: "flight",
     title: "In flight and stalled",
-    reading: "Stalled: fetched by a worker that is dead or silent.",
+    reading: "Stalled: held by a worker that is dead or silent, delayed jobs included.",
     format: count,
+    steps: WHOLE,
     lines: () => [
       { key: "totals/in_flight", label: "in flight", token: "blue" },
       { key: "totals/stalled", label: "stalled", token: "bad" },
@@ -133,6 +139,7 @@ export const SPECS = [
     title: "Redis memory",
     reading: "Used, and the limit where one is set: there Redis refuses or evicts.",
     format: bytes,
+    steps: POWERS,
     lines: (view) => [
       { key: "redis/memory_used_bytes", label: "used", token: "vermilion" },
       ...(view.redis?.memoryLimit

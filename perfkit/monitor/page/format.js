@@ -60,7 +60,7 @@ export function offset(seconds) {
 
 // Text from outside without what moves other text about: controls, and marks of writing direction.
 export function clean(text) {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
+  return String(text ?? UNKNOWN).replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
 }
 
 // A name from outside, short enough for a card; the whole of it belongs into `title`.

@@ -58,15 +58,17 @@ export class SlowJobs {
 
   async open(job) {
     const body = byId("job-body");
+    this.asked = job; // an answer that comes after another job was chosen is dropped
     setText(byId("job-title"), `Job ${job.id}`);
     body.replaceChildren(make("p", { text: "Reading its records" }));
     this.dialog.showModal();
     try {
       const answer = await fetch(`jobs/${encodeURIComponent(job.id)}`);
       const found = await answer.json();
-      if (!answer.ok) throw new Error([found.error, found.mend].filter(Boolean).join(" "));
-      body.replaceChildren(...timeline(found));
+      if (!answer.ok) throw new Error([found.error, found.mend].filter(Boolean).join("; "));
+      if (this.asked === job) body.replaceChildren(...timeline(found));
     } catch (error) {
+      if (this.asked !== job) return;
       body.replaceChildren(
         make("p", { text: `No timeline: ${error.message || "the monitor does not answer"}`, attributes: { class: "trouble" } }),
       );
@@ -79,7 +81,7 @@ function timeline(job) {
     .flatMap((attempt) => STEPS.flatMap(([from, to]) => [attempt[from], attempt[to]]))
     .filter((stamp) => typeof stamp === "number");
   const first = Math.min(...stamps);
-  const length = Math.max(1, Math.max(...stamps) - first);
+  const length = stamps.length > 0 ? Math.max(1, Math.max(...stamps) - first) : 1;
   const rows = job.attempts.map((attempt, place) => bars(attempt, place, first, length));
   const picture = svg(
     "svg",
@@ -118,7 +120,7 @@ function timeline(job) {
           children: [
             make("caption", { text: "Attempts of this job", attributes: { class: "hidden" } }),
             make("thead", {
-              children: [make("tr", { children: columns.map((text) => make("th", { text, attributes: { scope: "col" } })) })],
+              children: [make("tr", { children: columns.map((text) => make("th", { text, attributes: { scope: "col", ...(STEPS.some((step) => step[2] === text) ? { class: "number" } : {}) } })) })],
             }),
             make("tbody", { children: body }),
           ],

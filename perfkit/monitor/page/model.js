@@ -1,14 +1,23 @@
 // From the server's snapshot to what the page shows: the only place that knows the field names.
-// Where Redis is silent the last known figures stay, marked `stale` with their age.
+// Where a server of Redis is silent the last known figures of its queues stay, marked `stale` with
+// their age; those of other servers go on.
 
 import { bytes, count, duration, rate, share } from "./format.js";
 
 const KINDS = { duration, share, rate, count, bytes };
 
-const NAMES = { redis: "Redis", recorder: "The recorder", load: "The load generator", processes: "Process figures" };
+const NAMES = {
+  redis: "Redis",
+  workers: "Workers",
+  recorder: "The recorder",
+  load: "The load generator",
+  processes: "Process figures",
+};
 
 export class Model {
-  #known = null;
+  #queues = new Map(); // name -> {queue, at}: the last that was known
+  #workers = null; // {workers, at}
+  #redis = null; // {redis, at}
   #subject = null;
 
   // True where the snapshot is of something else than the one before.
@@ -19,7 +28,9 @@ export class Model {
   }
 
   forget() {
-    this.#known = null;
+    this.#queues.clear();
+    this.#workers = null;
+    this.#redis = null;
   }
 
   view(snapshot) {
@@ -32,25 +43,26 @@ export class Model {
       age: source.age_s,
     }));
     const down = new Set(sources.filter((source) => !source.ok).map((source) => source.name));
-    const fresh = {
-      at: snapshot.at_s,
-      queues: (snapshot.queues ?? []).map(queueOf),
-      workers: (snapshot.workers ?? []).filter((each) => each.role !== "producer").map(workerOf),
-      redis: snapshot.redis ? redisOf(snapshot.redis) : null,
-    };
-    const shown = down.has("redis") && this.#known ? this.#stale(fresh) : fresh;
-    if (!down.has("redis")) this.#known = fresh;
+    const at = snapshot.at_s;
+    const redis = this.#server(snapshot, down, at);
+    const workers = this.#crew(snapshot, down, at);
     const totals = snapshot.totals ?? {};
+    // A run that measures somebody else's server: its load is all there is.
+    const bare = !snapshot.redis && !sources.some((source) => source.name === "redis") && !snapshot.queues?.length;
     return {
+      bare,
       mode: snapshot.mode,
       subject: snapshot.subject,
       sources,
       down,
       recorder: sources.some((source) => source.name === "recorder" && source.ok),
       totals,
-      ...shown,
-      at_known: shown.at,
-      at: snapshot.at_s, // of now, also where what is shown is older
+      at,
+      queues: this.#lines(snapshot, down, at),
+      workers: workers.workers,
+      workersAt: workers.at, // of what is shown: older than now where it can't be known
+      redis: redis.redis,
+      redisAt: redis.at,
       producers: (snapshot.workers ?? []).filter((each) => each.role === "producer").length,
       moreRedis: (snapshot.more_redis ?? []).map(redisOf),
       load: snapshot.load ? loadOf(snapshot.load) : null,
@@ -61,19 +73,48 @@ export class Model {
       replay: snapshot.replay,
       queuesAbsent: down.has("redis")
         ? "Redis does not answer, and this page has seen no figures of it before."
-        : "No queue found yet. A queue shows here once a job was put into it.",
+        : bare
+          ? "No Redis is watched here: this run measures a server that it did not start."
+          : "No queue found yet. A queue shows here once a job was put into it.",
     };
   }
 
-  #stale(fresh) {
-    const known = this.#known;
-    const age = fresh.at - known.at;
-    return {
-      at: known.at,
-      queues: known.queues.map((queue) => ({ ...queue, stale: true, age })),
-      workers: known.workers.map((worker) => ({ ...worker, stale: true, state: "unknown" })),
-      redis: known.redis,
-    };
+  #lines(snapshot, down, at) {
+    const fresh = (snapshot.queues ?? []).map(queueOf);
+    if (!down.has("redis")) {
+      this.#queues = new Map(fresh.map((queue) => [queue.name, { queue, at }]));
+      return fresh;
+    }
+    const over = snapshot.mode === "ended" || snapshot.mode === "waiting";
+    const shown = new Map(fresh.map((queue) => [queue.name, queue]));
+    for (const [name, known] of this.#queues) {
+      const queue = shown.get(name);
+      if (!queue || queue.waiting === null) {
+        shown.set(name, { ...known.queue, stale: true, over, age: at - known.at });
+      }
+    }
+    for (const queue of fresh.filter((each) => each.waiting !== null)) {
+      this.#queues.set(queue.name, { queue, at });
+    }
+    return [...shown.values()];
+  }
+
+  #crew(snapshot, down, at) {
+    const workers = (snapshot.workers ?? []).filter((each) => each.role !== "producer").map(workerOf);
+    const unseen = down.has("redis") || down.has("workers");
+    if (unseen && workers.length === 0 && this.#workers) {
+      const old = this.#workers.workers.map((each) => ({ ...each, stale: true, state: "unknown" }));
+      return { workers: old, at: this.#workers.at };
+    }
+    if (!unseen) this.#workers = { workers, at };
+    return { workers, at };
+  }
+
+  #server(snapshot, down, at) {
+    const redis = snapshot.redis ? redisOf(snapshot.redis) : null;
+    if (down.has("redis") && !(redis && redis.ops !== null) && this.#redis) return this.#redis;
+    if (redis && redis.ops !== null) this.#redis = { redis, at };
+    return { redis, at };
   }
 }
 
@@ -94,6 +135,7 @@ function queueOf(queue) {
     runP95: queue.run_p95_s,
     problem: queue.problem,
     stale: false,
+    over: false,
     age: null,
   };
   // Jobs wait, nobody holds one, and the oldest has waited for seconds: nobody fetches.
@@ -109,7 +151,7 @@ function workerOf(worker) {
     name: worker.name,
     title: `${worker.name}\nbroker ${worker.broker_id}${worker.pid ? `\nprocess ${worker.pid}` : ""}`,
     alive: worker.alive,
-    state: worker.alive ? (worker.role === "worker" ? "alive" : "seen") : "lost",
+    state: worker.alive ? (worker.role === "worker" ? "alive" : "seen") : worker.lost ? "lost" : "gone",
     lastSeen: worker.last_seen_s,
     inFlight: worker.in_flight,
     inFlightAge: worker.in_flight_age_s,
@@ -155,8 +197,9 @@ function thresholdOf(each) {
   const format = KINDS[each.unit] ?? count;
   return {
     key: `${each.name}\n${each.queue ?? ""}`,
-    name: each.queue ? `${each.name} on ${each.queue}` : each.name,
+    name: each.name, // it says of which queue
     state: each.state,
+    note: each.note,
     observed: each.observed === null ? null : format(each.observed),
   };
 }

@@ -6,7 +6,13 @@ import { bytes, clock, count, duration, rate, share, short } from "./format.js";
 export const WORKER_ROWS = 40;
 const ERROR_ROWS = 30;
 
-const WORDS = { lost: "lost: dead or silent", seen: "seen", alive: "alive", unknown: "unknown" };
+const WORDS = {
+  lost: "lost: dead or silent",
+  gone: "stopped or silent",
+  seen: "seen",
+  alive: "alive",
+  unknown: "unknown",
+};
 
 function facts(holder, rows) {
   reconcile(
@@ -30,7 +36,7 @@ export class Workers {
       { title: "state", cell: (each) => WORDS[each.state] ?? each.state },
       { title: "last seen", cell: (each) => (each.lastSeen === null ? "–" : `${duration(each.lastSeen)} ago`), numeric: true },
       {
-        title: "in flight",
+        title: "holds",
         cell: (each) => count(each.inFlight) + (each.inFlightAge > 5 ? ` (${duration(each.inFlightAge)} old)` : ""),
         numeric: true,
       },
@@ -45,7 +51,7 @@ export class Workers {
 
   draw(view) {
     this.view = view;
-    const rank = (each) => (each.alive ? 1 : 0);
+    const rank = (each) => (each.state === "lost" ? 0 : each.alive ? 1 : 2);
     const matching = view.workers
       .filter((each) => each.name.toLowerCase().includes(this.#filter))
       .sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name, "en", { numeric: true }));
@@ -53,23 +59,25 @@ export class Workers {
     show(byId("worker-filter-label"), view.workers.length > WORKER_ROWS);
     setText(byId("workers-note"), this.#note(view, matching, shown));
     show(byId("workers"), view.workers.length > 0);
-    setState(byId("section-workers"), "stale", view.down.has("redis") ? "yes" : null);
+    setState(byId("section-workers"), "stale", view.workersAt < view.at ? "yes" : null);
     this.rows(shown, (each) => each.key, (row, each) => setState(row, "state", each.state));
   }
 
   #note(view, matching, shown) {
-    if (view.workers.length === 0 && view.down.has("redis")) {
-      return "Not known: Redis does not answer.";
-    }
+    const unseen = view.sources.find((each) => !each.ok && ["redis", "workers"].includes(each.name));
+    if (view.workers.length === 0 && unseen) return `Not known: ${unseen.detail}.`;
+    if (view.workers.length === 0 && !view.redis) return "None here.";
     if (view.workers.length === 0) {
       return "No worker has been seen. One shows here once it has asked Redis for work.";
     }
     const alive = view.workers.filter((each) => each.alive).length;
+    const unsure = view.workers.filter((each) => each.state === "seen").length;
     const hidden = matching.slice(shown.length);
     const left = view.totals.workers_not_shown ?? 0;
-    const parts = view.down.has("redis")
-      ? [`As of ${duration(view.at - view.at_known)} ago: ${alive} of ${view.workers.length} alive.`]
+    const parts = view.workersAt < view.at
+      ? [`As of ${duration(view.at - view.workersAt)} ago: ${alive} of ${view.workers.length} alive.`]
       : [`${alive} of ${view.workers.length} alive.`];
+    if (unsure > 0) parts.push(`${unsure} of them may only enqueue: no job has been seen with ${unsure === 1 ? "it" : "them"} yet.`);
     if (hidden.length > 0) {
       const all = hidden.every((each) => each.alive) ? ", all alive" : "";
       parts.push(`${hidden.length} not shown${all}: filter by name.`);
@@ -82,17 +90,22 @@ export class Workers {
 export function drawRedis(view) {
   const { redis } = view;
   const section = byId("section-redis");
-  setState(section, "stale", view.down.has("redis") ? "yes" : null);
+  const old = view.redisAt < view.at;
+  setState(section, "stale", old ? "yes" : null);
   const source = view.sources.find((each) => each.name === "redis");
   setText(
     byId("redis-note"),
-    view.down.has("redis")
-      ? redis
-        ? `Figures as of ${duration(view.at - view.at_known)} ago.`
-        : "Not known: it does not answer."
-      : (source?.detail ?? ""),
+    old
+      ? `Figures as of ${duration(view.at - view.redisAt)} ago.`
+      : source && !source.ok
+        ? `${redis && redis.ops !== null ? "" : "Not known: "}${source.detail}.`
+        : (source?.detail ?? "None here."),
   );
-  if (!redis) return;
+  if (!redis) {
+    facts(byId("redis"), []);
+    drawSlowlog([]);
+    return;
+  }
   const used = redis.memoryLimit ? redis.memory / redis.memoryLimit : null;
   facts(byId("redis"), [
     ["commands", rate(redis.ops)],
@@ -140,7 +153,7 @@ export function drawLoad(view) {
     ["generator lag P99", duration(load.lag), load.lag > 0.01 ? "bad" : null],
     ["sent", count(load.sent)],
     ["dropped", count(load.dropped), load.dropped > 0 ? "bad" : null],
-    ["errors", count(load.errors), load.errors > 0 ? "bad" : null],
+    ...(typeof load.errors === "number" ? [["errors", count(load.errors), load.errors > 0 ? "bad" : null]] : []),
     ...(load.left === null || load.left === undefined ? [] : [["time left", duration(load.left)]]),
   ]);
 }
@@ -186,7 +199,7 @@ export function drawThresholds(view) {
       }),
     (node, each) => {
       setState(node, "state", each.state);
-      setText(node.firstElementChild, STATES[each.state] ?? each.state);
+      setText(node.firstElementChild, each.note || (STATES[each.state] ?? each.state));
       setText(node.lastElementChild, each.observed === null ? each.name : `${each.name}: now ${each.observed}`);
     },
   );

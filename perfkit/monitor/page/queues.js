@@ -47,7 +47,7 @@ const FACTS = [
 
 // What a queue is doing, in one word and a reason.
 export function standing(queue) {
-  if (queue.stale) return ["broken", `as of ${duration(queue.age)} ago`];
+  if (queue.stale) return [queue.over ? "old" : "broken", `as of ${duration(queue.age)} ago`];
   if (queue.stalled > 0) {
     return ["stalled", `Stalled: ${count(queue.stalled)} ${queue.stalled === 1 ? "job is" : "jobs are"} held by a dead or silent worker`];
   }
