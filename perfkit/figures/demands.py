@@ -80,7 +80,8 @@ def laws(frame: pd.DataFrame, names: Mapping[int, str]) -> Block:
         )
         for row in ordered
     )
-    columns = ("trial", "law", "", "jobs", "observed")
+    is_of_requests = (shown["observed"] == "no jobs were recorded").any()
+    columns = ("trial", "law", "", "requests" if is_of_requests else "jobs", "observed")
     note = (
         "Stage sums and Little's law hold of any system exactly: where one is broken, a stamp, a"
         " clock or a join is wrong, and the trial is INVALID. The pathwise oracle feeds recorded"

@@ -121,7 +121,9 @@ def _target(manifest: Mapping[str, Any]) -> str:
     documents = (each.get("document") or {} for each in (manifest.get("scenarios") or {}).values())
     urls = (str((each.get("target") or {}).get("url") or "") for each in documents)
     parts = (urlsplit(url) for url in urls if "://" in url)
-    return ", ".join(dict.fromkeys(f"{each.scheme}://{each.netloc}" for each in parts))
+    # A path has none, though its query may hold a URL.
+    told = (f"{each.scheme}://{each.netloc}" for each in parts if each.netloc)
+    return ", ".join(dict.fromkeys(told))
 
 
 def _redis(facts: Mapping[str, Any]) -> Mapping[str, Any]:

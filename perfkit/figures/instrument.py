@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
 from perfkit.figures.chart import Table
 from perfkit.figures.markup import Block, table
 from perfkit.figures.multiples import titles
+from perfkit.figures.naming import words_of_trials
 from perfkit.units import format_count, format_duration, format_percent
 
 __all__ = ["instrument", "instrument_line"]
+
+
+_RECORDER: Final = " Events, holes, lost: of the recorder; a lost row makes the run INVALID."
 
 
 def instrument(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) -> Block:
@@ -24,6 +28,7 @@ def instrument(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) 
         facts: ``run.trial_facts``.
     """
     names = titles(trials)
+    recorded = words_of_trials(trials).things == "jobs"
     rows = []
     for _, row in trials.iterrows():
         known = facts(int(row["trial"]))
@@ -40,7 +45,11 @@ def instrument(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) 
                 ", ".join(_duration(lag.get(name)) for name in ("p50", "p99", "max")),
                 _count(generator.get("late")),
                 _count(generator.get("dropped")),
-                ", ".join(_count(recorder.get(name)) for name in ("events", "holes", "lost")),
+                *(
+                    [", ".join(_count(recorder.get(name)) for name in ("events", "holes", "lost"))]
+                    if recorded
+                    else []
+                ),
                 ", ".join(_count(sampler.get(name)) for name in ("ticks", "late")),
             )
         )
@@ -52,13 +61,13 @@ def instrument(trials: pd.DataFrame, facts: Callable[[int], Mapping[str, Any]]) 
             "send lag P50, P99, max",
             "late",
             "dropped",
-            "events, holes, lost",
+            *(["events, holes, lost"] if recorded else []),
             "ticks, late",
         ),
         rows=tuple(rows),
         note="Of a core and µs/request: the generator's processor time, of shards the sum. Late:"
-        " sent more than 10 ms after intended, time blocked not counted. Events, holes, lost: of"
-        " the recorder; a lost row makes the run INVALID. Ticks: of the sampler.",
+        " sent more than 10 ms after intended, time blocked not counted."
+        f"{_RECORDER if recorded else ''} Ticks: of the sampler.",
     )
     plain = "\n".join("  ".join(row) for row in (shown.columns, *shown.rows))
     return Block(html=table(shown), plain=plain)

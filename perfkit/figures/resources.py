@@ -23,6 +23,10 @@ def cpu(resources: pd.DataFrame, cpus: int | None = None) -> Chart:
     reading = "One core fully used is 1. Everything here shares one machine, so bars add up."
     rows = _processes(resources)
     rows = rows[rows["cpu_share"].notna()]
+    whose = "All parts together use"
+    if set(rows["role"].astype(str)) <= _OURS:
+        reading += " What was measured is not among them: it was not ours to look into."
+        whose = "perfkit itself uses"
     if rows.empty:
         return Chart(title="No process was sampled", reading=reading, empty=_NONE)
     totals = rows.groupby(["trial", "title", "role"], sort=False)["cpu_share"].sum().reset_index()
@@ -45,7 +49,7 @@ def cpu(resources: pd.DataFrame, cpus: int | None = None) -> Chart:
         bars="stack",
     )
     return Chart(
-        title=f"All parts together use {_upto(per_trial)}{of} cores",
+        title=f"{whose} {_upto(per_trial)}{of} cores",
         reading=reading,
         panels=(panel,),
         height=220,
@@ -143,6 +147,7 @@ def cpu_over_time(timeline: pd.DataFrame, windows: pd.DataFrame | None = None) -
     )
 
 
+_OURS = {"generator", "perfkit"}
 _NONE = "The sampler read no process: the trial was shorter than one of its ticks."
 
 

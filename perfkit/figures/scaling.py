@@ -2,12 +2,11 @@
 
 Trials are compared only with those of their scenario that differ in nothing but the number of
 workers; such a family is a line. Where every trial has as many workers, trials stand beside each
-other by name instead.
+other by name instead; so do those of a server elsewhere, of whose workers nobody knows.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +26,7 @@ from perfkit.figures.chart import (
     time_ticks,
 )
 from perfkit.figures.multiples import PANELS, at_least, drawn, highest, lowest, sound, titles
+from perfkit.figures.naming import words_of_trials
 from perfkit.figures.style import FLOWS, PERCENTILES, trial_colours
 from perfkit.units import format_count, format_ms, format_percent, format_rate
 
@@ -56,11 +56,14 @@ def against_workers(trials: pd.DataFrame) -> Chart:
     if len(trials) < 2:
         return Chart(title="One trial: nothing to compare", reading=reading, empty=_ONE)
     if _alike(trials):
+        counted = "requests accepted" if _unknown(trials) else "jobs finished"
+        why = "" if _unknown(trials) else " Every trial has as many workers."
+        things = words_of_trials(trials).things
         return Chart(
             title=_finding(trials),
-            reading="Throughput: jobs finished a second, beside what was offered and what of that"
-            " came due. Every trial has as many workers.",
-            panels=(_rows(trials, _RATES, Axis(title="jobs/s", zero=True)),),
+            reading=f"Throughput: {counted} a second, beside what was offered and what of that"
+            f" came due.{why}",
+            panels=(_rows(trials, _RATES, Axis(title=f"{things}/s", zero=True)),),
             table=_scaling_table(trials),
             height=_height(trials),
         )
@@ -101,7 +104,7 @@ def latency_against_workers(trials: pd.DataFrame, windows: pd.DataFrame | None =
         windows: ``windows(trials, run.trial_facts)``; it bounds what is infinite.
     """
     reading = (
-        f"From the intended time, over all queues and {_counts(trials)} jobs a trial; the scale of"
+        f"From the intended time, over {_counted(trials)} a trial; the scale of"
         " time is logarithmic. A saturated trial's latency grows with the length of the run."
     )
     if trials.empty:
@@ -146,7 +149,13 @@ def latency_against_workers(trials: pd.DataFrame, windows: pd.DataFrame | None =
 
 def _alike(trials: pd.DataFrame) -> bool:
     """Whether trials have nothing to stand along but their names, and too many for a line."""
-    return bool(trials["workers"].nunique() == 1) and len(trials) > _CLAUSES
+    is_one = bool(trials["workers"].nunique() == 1)
+    return _unknown(trials) or (is_one and len(trials) > _CLAUSES)
+
+
+def _unknown(trials: pd.DataFrame) -> bool:
+    """Whether of no trial the number of workers is known."""
+    return bool(trials["workers"].isna().all())
 
 
 def _rows(trials: pd.DataFrame, series: tuple[tuple[str, str, str, float], ...], x: Axis) -> Panel:
@@ -154,16 +163,18 @@ def _rows(trials: pd.DataFrame, series: tuple[tuple[str, str, str, float], ...],
     names = list(titles(trials).values())
     places = tuple(float(len(names) - 1 - place) for place in range(len(names)))
     ticks = tuple((place, name) for place, name in zip(places, names, strict=True))
-    marks = tuple(
-        Points(
-            name=name,
-            x=tuple(math.nan if value is None else value for value in numbers(trials[of], scale)),
-            y=places,
-            colour=colour,
-        )
-        for name, of, colour, scale in series
-    )
-    return Panel(x=x, y=Axis(title="", ticks=ticks), marks=marks)
+    marks = []
+    for name, of, colour, scale in series:
+        # What is not known, or infinite, has no place on an axis; the table has it.
+        known = [
+            (value, place)
+            for value, place in zip(numbers(trials[of], scale), places, strict=True)
+            if value is not None
+        ]
+        if known:
+            values, rows = zip(*known, strict=True)
+            marks.append(Points(name=name, x=values, y=rows, colour=colour))
+    return Panel(x=x, y=Axis(title="", ticks=ticks), marks=tuple(marks))
 
 
 def _height(trials: pd.DataFrame) -> int:
@@ -182,6 +193,14 @@ def _family_panel(family: _Family, trials: pd.DataFrame) -> Panel:
 
 
 def _scaling_table(trials: pd.DataFrame) -> Table:
+    if _unknown(trials):
+        return Table(
+            columns=("trial", *(name for name, *_ in _RATES)),
+            rows=tuple(
+                (str(row["title"]), *(format_rate(float(row[of])) for _, of, *_ in _RATES))
+                for _, row in trials.iterrows()
+            ),
+        )
     rows = [
         (
             str(row["title"]),
@@ -260,7 +279,7 @@ def _finding(trials: pd.DataFrame) -> str:
     if known.empty:
         return f"No trial to judge by{rest}" if rest else "No load was offered"
     families = list(_families(known))
-    if known["workers"].nunique() == 1 or len(families) > _CLAUSES:
+    if known["workers"].nunique() <= 1 or len(families) > _CLAUSES:
         keeps = int((known["state"] == "carried").sum())
         return f"{keeps} of {len(known)} trials carry their offered load{rest}"
     clauses = [
@@ -273,6 +292,8 @@ def _finding(trials: pd.DataFrame) -> str:
 
 def _clause(rows: pd.DataFrame) -> str:
     """What one family says: the fewest workers of which every repetition carried the load."""
+    if _unknown(rows):
+        return f"{int((rows['state'] == 'carried').sum())} of {len(rows)} carry {_loads(rows)}"
     best = highest(rows, "throughput_per_s")
     most = f"{format_rate(float(best['throughput_per_s']))} with {_workers(int(best['workers']))}"
     if (rows["model"] == "closed").any():
@@ -280,7 +301,7 @@ def _clause(rows: pd.DataFrame) -> str:
     load = _loads(rows)
     states = rows.groupby("workers")["state"].agg(lambda each: set(each) == {"carried"})
     repeats = rows.groupby("workers").size()
-    carrying = [int(str(count)) for count, carries in states.items() if carries]
+    carrying = [int(float(str(count))) for count, carries in states.items() if carries]
     if carrying:
         fewest = min(carrying)
         verb = "carries" if fewest == 1 else "carry"
@@ -325,27 +346,32 @@ def _latency_finding(trials: pd.DataFrame, windows: pd.DataFrame | None) -> str:
     return f"P95 {'; '.join(clauses)}{rest}"
 
 
-def _counts(trials: pd.DataFrame) -> str:
+def _counted(trials: pd.DataFrame) -> str:
+    words = words_of_trials(trials)
+    over = "" if _unknown(trials) else "all queues and "
     if trials.empty:
-        return "0"
+        return f"{over}0 {words.things}"
     least, most = (format_count(float(trials["n"].agg(of))) for of in ("min", "max"))
-    return least if least == most else f"{least} to {most}"
+    return f"{over}{least if least == most else f'{least} to {most}'} {words.things}"
 
 
 def _table(trials: pd.DataFrame) -> Table:
+    unknown = _unknown(trials)
     rows = [
         (
             str(row["title"]),
-            format_count(float(row["workers"])),
+            *(() if unknown else (format_count(float(row["workers"])),)),
             format_count(float(row["n"])),
             *(format_ms(float(row[f"{name}_ns"])) for name in PERCENTILES),
         )
         for _, row in trials.iterrows()
     ]
+    what = "request that was not accepted" if unknown else "job that was never done"
+    columns = ("trial", *(() if unknown else ("workers",)), "n")
     return Table(
-        columns=("trial", "workers", "n", *(f"{name.upper()} ms" for name in PERCENTILES)),
+        columns=(*columns, *(f"{name.upper()} ms" for name in PERCENTILES)),
         rows=tuple(rows),
-        note="∞: the percentile falls on a job that was never done",
+        note=f"∞: the percentile falls on a {what}",
     )
 
 

@@ -12,7 +12,7 @@ from perfkit.figures.chart import Table
 from perfkit.figures.load import offered
 from perfkit.figures.markup import Block, table
 from perfkit.figures.multiples import titles
-from perfkit.figures.naming import words_of
+from perfkit.figures.naming import words_of, words_of_trials
 from perfkit.units import (
     format_count,
     format_ms,
@@ -44,9 +44,15 @@ def marks(frame: pd.DataFrame) -> list[str]:
 
 
 def trials_table(frame: pd.DataFrame, *, full: bool = False) -> Table:
-    """The rows of `trials`; ``full`` adds efficiency, added latency and CPU per job."""
+    """The rows of `trials`; ``full`` adds efficiency, added latency and CPU per job.
+
+    Of a server elsewhere there is none of these, nor a number of workers.
+    """
     names = titles(frame)
-    columns = ["trial", "state", "workers", "offered", "came due", "achieved", "n"]
+    has_jobs = words_of_trials(frame).things == "jobs"
+    full = full and has_jobs
+    columns = ["trial", "state", *(["workers"] if has_jobs else [])]
+    columns += ["offered", "came due", "achieved", "n"]
     columns += ["P50 ms", "P95 ms", "P99 ms"]
     if full:
         columns += ["efficiency", "added P95 ms", "backlog", "CPU ms/job"]
@@ -55,7 +61,7 @@ def trials_table(frame: pd.DataFrame, *, full: bool = False) -> Table:
         cells = [
             names[int(row["trial"])],
             f"{str(row['status']).lower()}, {row['state']}",
-            format_count(float(row["workers"])),
+            *([format_count(float(row["workers"]))] if has_jobs else []),
             offered(row),
             format_rate(float(row["due_per_s"])),
             format_rate(float(row["throughput_per_s"])),

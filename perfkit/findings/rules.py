@@ -355,7 +355,13 @@ def _holding(seen: Seen) -> str | None:
     return _stages(seen)
 
 
+def _redis(seen: Seen) -> str | None:
+    return None if seen.jobs_recorded else "no Redis was watched"
+
+
 def _resources(seen: Seen) -> str | None:
+    if not seen.jobs_recorded:
+        return "of the server's own resources nothing is known"
     known = any(not math.isnan(each.utilisation) for each in seen.bottleneck.resources)
     return None if known else "no resource was sampled"
 
@@ -374,7 +380,7 @@ RULES: Final = (
         _holding,
     ),
     Rule("ingest-bound", "share of latency before a job is in Redis", ingest_bound, _stages),
-    Rule("Redis persistence", "pauses in Redis' latency monitor", persistence, _always),
+    Rule("Redis persistence", "pauses in Redis' latency monitor", persistence, _redis),
     Rule("retries and dead letters", "attempts that raised, dead jobs, backoff", failing, _jobs),
 )
 """In the order in which they are asked."""

@@ -347,6 +347,49 @@ def test_trials_alike_in_workers_stand_beside_each_other_by_name() -> None:
     assert chart.title == "2 of 3 trials carry their offered load"
 
 
+ELSEWHERE = TRIALS.assign(
+    workers=math.nan, efficiency=math.nan, title=["a", "b", "c"], label=["a", "b", "c"],
+    p99_ns=math.inf,
+)  # fmt: skip
+
+
+def test_trials_on_a_server_elsewhere_stand_beside_each_other_and_nobody_asks_for_workers() -> None:
+    chart = figures.against_workers(ELSEWHERE)
+    assert chart.title == "2 of 3 trials carry their offered load"
+    assert chart.panels[0].x.title == "requests/s"
+    assert chart.table is not None
+    assert chart.table.columns == ("trial", "offered", "came due", "done")
+    assert "worker" not in chart.reading
+    latency = figures.latency_against_workers(ELSEWHERE)
+    assert "queues" not in latency.reading
+    assert latency.table is not None
+    assert latency.table.columns == ("trial", "n", "P50 ms", "P95 ms", "P99 ms")
+    shown = figures.trials(ELSEWHERE)
+    assert "efficiency" not in shown.plain
+    assert "workers" not in shown.plain
+
+
+def test_beside_a_stack_a_server_elsewhere_has_its_say_without_a_number_of_workers() -> None:
+    mixed = pd.concat([
+        TRIALS,
+        ELSEWHERE.assign(trial=[3, 4, 5], scenario="orders", label="orders"),
+    ])  # fmt: skip
+    assert "2 of 3 carry 200/s" in figures.against_workers(mixed).title
+
+
+def test_what_is_infinite_has_no_place_on_an_axis() -> None:
+    names = series(figures.latency_against_workers(ELSEWHERE))
+    assert set(names) == {"P50", "P95"}
+    assert all(math.isfinite(value) for mark in names.values() for value in mark.x)
+
+
+def test_what_perfkit_uses_is_not_taken_for_what_a_server_elsewhere_uses() -> None:
+    roles = RESOURCES["role"].astype(str)
+    own = RESOURCES[roles.isin(["generator", "perfkit", "host"])]
+    assert figures.cpu(own).title.startswith("perfkit itself uses ")
+    assert figures.cpu(RESOURCES).title.startswith("All parts together use ")
+
+
 def test_one_trial_is_not_compared() -> None:
     chart = figures.against_workers(TRIALS.iloc[:1])
     assert chart.empty

@@ -135,7 +135,10 @@ def test_what_is_not_known_is_not_asked(calm: Seen) -> None:
     )
     advice = advised([blind])
     assert not advice.found
-    assert dict(advice.not_asked)["saturation"] == "no jobs were recorded"
+    why = dict(advice.not_asked)
+    assert why["saturation"] == "no jobs were recorded"
+    assert why["Redis persistence"] == "no Redis was watched"
+    assert why["bottleneck"] == "of the server's own resources nothing is known"
 
 
 def test_hostile_names_are_escaped(calm: Seen) -> None:

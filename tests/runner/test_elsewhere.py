@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 
 import pytest
 
 import perfkit
+from perfkit.api.rendering import OF_JOBS, OF_USER_CODE
 from tests.answering import answering
 from tests.leaks import assert_gone, descendants_of, identities
 from tests.runner.conftest import Start
@@ -71,6 +73,25 @@ def test_a_server_of_somebodys_is_measured_by_its_answers(measuring: Start, tmp_
     assert set(facts["processes"]) == {"generator", "perfkit", "keeper"}
     assert found.manifest["redis"] is None
     assert "Of the server only its answers are known" in " ".join(found.headline().lines)
+
+
+@pytest.mark.full
+def test_the_report_of_a_sweep_speaks_of_no_stack_that_there_is_not(
+    measuring: Start, tmp_path: Path
+) -> None:
+    axes = ("--axis", "load.rate=30,60", "--repeat", "2")
+    with answering(refuses=10) as server:
+        run = measuring("sweep", written(tmp_path, server.url), *axes, "--progress", "plain")
+        assert run.code(180) in MEASURED, run.said()
+    assert "starting the load generator" in run.said()
+    assert "starting the stack" not in run.said()
+    page = (run.run_folder() / "report.html").read_text()
+    assert "FAILED" not in page
+    assert "UserWarning" not in page
+    sections = re.findall(r'<h2 id="[^"]*">(.*?)</h2>', page)
+    assert "Trials compared" in sections
+    assert not {*OF_JOBS, OF_USER_CODE} & set(sections)
+    assert "no Redis was watched" in page
 
 
 @pytest.mark.full
