@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from typing import Any, Final, NamedTuple
 
@@ -9,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from perfkit.frames.keeping import kept
 from perfkit.frames.session import Session, session
 from perfkit.frames.workforce import force
 from perfkit.store import StoredRun, TrialFacts
@@ -28,6 +31,7 @@ _COLUMNS: Final = (
 _OTHER: Final = {"redis.cpu_ns": "redis", "host.cpu_busy_ns": "host"}
 
 
+@kept
 def resources(run: StoredRun, trial: int) -> pd.DataFrame:
     """What each process used in the window, one row per process, Redis, and the host.
 
@@ -111,18 +115,20 @@ Series = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 def _series(sql: Session, metric: str) -> dict[str, Series]:
     """Readings of a cumulative counter per subject, made to rise where a restart reset it."""
-    frame = sql.frame(
+    subjects, stamps, readings = sql.arrays(
         "select subject, at_ns, value from samples where metric = $1 order by subject, at_ns",
         [metric],
-    )
+    ).values()
     found: dict[str, Series] = {}
-    for subject, rows in frame.groupby("subject", sort=True):
-        values = rows["value"].to_numpy(dtype=np.float64)
+    names, every = subjects.data, readings.filled(math.nan)
+    ends = [*(np.flatnonzero(names[1:] != names[:-1]) + 1), len(names)] if len(names) else []
+    for begin, end in itertools.pairwise([0, *ends]):
+        values = every[begin:end]
         steps = np.diff(values)
         # After a reset the counter begins at nought, so the new value is the increase.
         steps = np.where(steps < 0, values[1:], steps)
         rising = np.concatenate([values[:1], values[0] + np.cumsum(steps)])
-        found[str(subject)] = (rows["at_ns"].to_numpy(dtype=np.int64), rising)
+        found[str(names[begin])] = (stamps.data[begin:end].astype(np.int64), rising)
     return found
 
 
@@ -164,6 +170,7 @@ class HostUse(NamedTuple):
     stolen: float  # by other machines on the same iron
 
 
+@functools.lru_cache(maxsize=64)
 def host_use(run: StoredRun, trial: int) -> HostUse:
     """Cores of the host, and the shares of them that were busy and that were stolen."""
     facts = run.facts(trial)
@@ -177,6 +184,7 @@ def host_use(run: StoredRun, trial: int) -> HostUse:
     return HostUse(cpus, busy, stolen)
 
 
+@functools.lru_cache(maxsize=64)
 def slot_use(run: StoredRun, trial: int) -> float:
     """Share of the worker slots that ran jobs, on average over the window; NaN without slots."""
     facts = run.facts(trial)

@@ -1,6 +1,6 @@
-"""SQL on the tables of a run: an in-memory DuckDB with one view per table, and the job join.
+"""SQL on the tables of a run: an in-memory DuckDB with a name for each, and for the job join.
 
-Views: ``requests jobs samples calls leftovers`` as stored, ``facts`` (one row per trial),
+Names: ``requests jobs samples calls leftovers`` as stored, ``facts`` (one row per trial),
 ``decided`` (one row per job: the delivery that decided it), ``job`` (one per planned request) and
 ``cohort`` (those intended in the window, and what a correction on request adds to them).
 Where no jobs were recorded, the whole answer of a request that was accepted is its end; of an
@@ -11,23 +11,25 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from perfkit.records import TABLES
 from perfkit.store import StoredRun
+from perfkit.store.tables import rows as rows_of
 
 __all__ = ["Session", "session"]
 
 # A delivery that finished the job decides it, the first of them if there are several; else the
 # last one that began. Rows of a message that never started rank by when it was fetched or sent.
 _DECIDED: Final = """
-create view decided as
 select * from jobs
 qualify row_number() over (
     partition by trial, job_id
@@ -43,7 +45,6 @@ qualify row_number() over (
 # A request that enqueues no job is the work itself: *answered*, it is done when its reply is whole.
 # A queue is that of the row, which of user code's requests is their name; a job's own is job_queue.
 _JOB: Final = """
-create view job as
 with tries as (
     select trial, job_id,
            count(distinct attempt) filter (started_ns is not null) as attempts,
@@ -99,11 +100,12 @@ select * exclude (is_done, jobs_recorded, imported, window_start, window_end), i
 from joined
 """
 
+_COHORT: Final = "select *, false as made from job where in_window"
+
 # HdrHistogram's correction, where an import asked for it: a request that took v kept others from
 # coming, which would have taken v - I, v - 2I and so on down to I. They are in no other view.
-_COHORT: Final = """
-create view cohort as
-select *, false as made from job where in_window
+_CORRECTED: Final = f"""
+{_COHORT}
 union all by name
 select j.* replace (
            j.latency_ns - k * f.expected_interval_ns as latency_ns,
@@ -117,19 +119,19 @@ where j.in_window and f.expected_interval_ns is not null and j.request_ns is not
 
 # Type 7 on an ascending list. The place is rounded where it misses a whole number by less than
 # 1e-9, because the next value may be infinite; equal or infinite neighbours are not interpolated.
-# A literal such as 0.999 is a DECIMAL to DuckDB, with rounding of its own.
+# A literal such as 0.999 is a DECIMAL to DuckDB, with rounding of its own. A macro is a copy of its
+# arguments wherever it names them, each planned again: the lambda names the place once.
 _MACROS: Final = """
-create macro place(n, p) as
-    case when abs((n - 1) * p::double - round((n - 1) * p::double)) < 1e-9
-         then round((n - 1) * p::double) else (n - 1) * p::double end;
+create macro rounded(x) as case when abs(x - round(x)) < 1e-9 then round(x) else x end;
+create macro place(n, p) as rounded((n - 1) * p::double);
 create macro between_neighbours(low, high, share) as
     case when low = high or isinf(high) then high else low + (high - low) * share end;
-create macro type7(a, p) as
-    case when coalesce(len(a), 0) = 0 then null else between_neighbours(
-        a[floor(place(len(a), p))::bigint + 1],
-        a[ceil(place(len(a), p))::bigint + 1],
-        place(len(a), p) - floor(place(len(a), p))) end;
+create macro type7(a, p) as list_transform([place(len(a), p)], lambda place_: between_neighbours(
+    a[floor(place_)::bigint + 1], a[ceil(place_)::bigint + 1], place_ - floor(place_)))[1];
 """
+
+_MOST_KEPT: Final = 50_000
+"""Rows of all tables together, up to which they are kept in memory: some 15 MB."""
 
 _CLOSED: Final = {
     "autoinstall_known_extensions": False,
@@ -163,46 +165,68 @@ class Session:
     def frame(self, sql: str, parameters: Parameters = ()) -> pd.DataFrame:
         """The result as a frame: integers that may be missing are Int64, all others int64."""
         table: pa.Table = self._connection.sql(sql, params=_plain(parameters)).to_arrow_table()
-        nullable = {kind: pd.Int64Dtype() for kind in _INTEGERS}
-        frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
-        required = {
-            field.name: "int64"
-            for field in table.schema
-            if field.type in _INTEGERS and field.name not in _NULLABLE
-        }
-        return frame.astype(required)
+        whole = [field for field in table.schema if field.type in _INTEGERS]
+        required = [field for field in whole if field.name not in _NULLABLE]
+        mapper = (
+            dict.fromkeys(_INTEGERS, pd.Int64Dtype()).get if len(required) < len(whole) else None
+        )
+        frame: pd.DataFrame = table.to_pandas(types_mapper=mapper)
+        kinds = {field.name: "int64" for field in required if frame[field.name].dtype != "int64"}
+        return frame.astype(kinds) if kinds else frame
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         """The result as plain rows."""
         found: list[tuple[Any, ...]] = self._connection.execute(sql, _plain(parameters)).fetchall()
         return found
 
+    def arrays(self, sql: str, parameters: Parameters = ()) -> dict[str, np.ma.MaskedArray]:
+        """The result by column, each shape (rows,); what is missing is masked."""
+        found = self._connection.execute(sql, _plain(parameters)).fetchnumpy()
+        return {name: np.ma.asarray(values) for name, values in found.items()}
+
 
 @contextmanager
 def session(run: StoredRun, trial: int | None = None) -> Iterator[Session]:
-    """Views on the tables of one trial, or of all."""
+    """Names for the tables of one trial, or of all."""
+    if trial is None and len(run.trials) == 1:
+        (trial,) = run.trials
     with _database(run, trial).cursor() as connection:
         yield Session(connection)
 
 
-# A sealed run does not change, and binding its views costs more than most queries. Only views are
-# kept: rows stay in the files.
+# A sealed run does not change, and binding its views costs more than most queries. Of a short trial
+# rows are kept as well, and the join is made once; of others they stay in the files.
 @functools.lru_cache(maxsize=40)  # a comparison has some twenty trials
 def _database(run: StoredRun, trial: int | None) -> Any:
     database = duckdb.connect(":memory:", config={"threads": 1, **_CLOSED})
-    files = {kind: [str(path) for path in run.parquet(kind, trial)] for kind in TABLES}
+    files = {kind: run.parquet(kind, trial) for kind in TABLES}
+    paths = {kind: [str(path) for path in found] for kind, found in files.items()}
+    made = "table" if _rows(files.values()) <= _MOST_KEPT else "view"
     # These files and no other, whatever a query says: a run may come from a stranger.
-    database.execute("set allowed_paths = ?", [list(itertools.chain(*files.values()))])
+    database.execute("set allowed_paths = ?", [list(itertools.chain(*paths.values()))])
     database.execute("set enable_external_access = false")
     for kind, schema in TABLES.items():
-        if files[kind]:
-            database.read_parquet(files[kind], hive_partitioning=False).create_view(kind)
-        else:
+        if not paths[kind]:
             _keep(database, kind, schema.empty_table())
-    _keep(database, "facts", _facts(run, trial))
-    for statement in (_MACROS, _DECIDED, _JOB, _COHORT, "set lock_configuration = true"):
-        database.execute(statement)
+            continue
+        stored = database.read_parquet(paths[kind], hive_partitioning=False)
+        if made == "table":
+            stored.create(kind)
+        else:
+            stored.create_view(kind)
+    facts = _facts(run, trial)
+    _keep(database, "facts", facts)
+    database.execute(_MACROS)
+    database.execute(f"create {made} decided as {_DECIDED}")
+    database.execute(f"create {made} job as {_JOB}")
+    corrected = facts["expected_interval_ns"].null_count < len(facts)
+    database.execute(f"create view cohort as {_CORRECTED if corrected else _COHORT}")
+    database.execute("set lock_configuration = true")
     return database
+
+
+def _rows(files: Iterable[Iterable[Path]]) -> int:
+    return sum(rows_of(path) for path in itertools.chain(*files))
 
 
 def _keep(database: Any, name: str, table: pa.Table) -> None:

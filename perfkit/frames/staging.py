@@ -21,6 +21,7 @@ from typing import Final
 
 import pandas as pd
 
+from perfkit.frames.keeping import kept
 from perfkit.frames.session import session
 from perfkit.store import StoredRun
 
@@ -84,6 +85,7 @@ _CHAIN: Final = """
 """
 
 
+@kept
 def stages(run: StoredRun, trial: int | None = None) -> pd.DataFrame:
     """Time per stage over the done jobs of the cohort, per queue and for ``"all"``.
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from perfkit.frames.costs import resources
 from perfkit.frames.distribution import percentiles
+from perfkit.frames.keeping import kept
 from perfkit.frames.naming import arms, titles
 from perfkit.frames.session import session
 from perfkit.frames.timelines import waiting
@@ -45,6 +46,7 @@ _COLUMNS: Final = (
 )
 
 
+@kept
 def trials(run: StoredRun) -> pd.DataFrame:
     """One row per trial that has data.
 

@@ -179,9 +179,9 @@ def _turns(
     nothing came back to in time stays.
     """
     with session(run, trial) as sql:
-        messages = sql.frame(_MESSAGES if run.facts(trial).jobs_recorded else _ANSWERS, [queue])
+        messages = sql.arrays(_MESSAGES if run.facts(trial).jobs_recorded else _ANSWERS, [queue])
     enqueued, started = (
-        np.sort(messages[name].dropna().to_numpy(dtype=np.int64))
+        np.sort(messages[name].compressed().astype(np.int64))
         for name in ("enqueued_ns", "started_ns")
     )
     return enqueued, started

@@ -13,8 +13,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
 
+from perfkit.stats.distributions import student_ppf
 from perfkit.stats.estimate import Estimate
 from perfkit.stats.order import quantile_of_sorted
 from perfkit.stats.spread import student_interval
@@ -179,7 +179,7 @@ def _jackknifed(
     half = math.nan
     if known:
         spread = (_BLOCKS - 1) / _BLOCKS * float(((left_out - left_out.mean()) ** 2).sum())
-        half = float(student.ppf((1 + level) / 2, _BLOCKS - 1)) * math.sqrt(spread)
+        half = student_ppf((1 + level) / 2, _BLOCKS - 1) * math.sqrt(spread)
     return Estimate(
         point=point,
         low=point - half,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
 
+from perfkit.stats.distributions import binomial_ppf
 from perfkit.stats.estimate import Estimate
 from perfkit.stats.order import quantile_of_sorted
 
@@ -168,8 +168,7 @@ def _interval(
     ordered: npt.NDArray[np.float64], p: float, size: int, level: float
 ) -> tuple[float, float]:
     tail = (1 - level) / 2
-    ranks: Any = binom.ppf([tail, 1 - tail], size, p)
-    low, high = (float(rank) / size for rank in ranks)
+    low, high = (binomial_ppf(each, size, p) / size for each in (tail, 1 - tail))
     return quantile_of_sorted(ordered, low), quantile_of_sorted(ordered, min(1.0, high))
 
 

@@ -12,9 +12,8 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
-from scipy.stats import t as student
 
+from perfkit.stats.distributions import binomial_cdf, binomial_ppf, student_ppf
 from perfkit.stats.estimate import Estimate
 
 __all__ = ["between_trials", "median_interval", "student_interval", "varies"]
@@ -96,7 +95,7 @@ def student_interval(values: Array, level: float) -> tuple[float, float]:
     """Ends of the mean's interval, in the unit of the values; NaN of fewer than two."""
     if len(values) < 2:
         return math.nan, math.nan
-    half = float(student.ppf((1 + level) / 2, len(values) - 1))
+    half = student_ppf((1 + level) / 2, len(values) - 1)
     half *= float(values.std(ddof=1)) / math.sqrt(len(values))
     return float(values.mean()) - half, float(values.mean()) + half
 
@@ -113,8 +112,8 @@ def median_interval(lows: Array, highs: Array, level: float) -> tuple[float, tup
     point = _middle(low_sorted)
     if point != _middle(high_sorted):
         point = math.nan
-    rank = int(binom.ppf((1 - level) / 2, n, 0.5))
-    while rank > 0 and binom.cdf(rank - 1, n, 0.5) > (1 - level) / 2:
+    rank = binomial_ppf((1 - level) / 2, n, 0.5)
+    while rank > 0 and binomial_cdf(rank - 1, n, 0.5) > (1 - level) / 2:
         rank -= 1
     if rank < 1:
         return point, (math.nan, math.nan)

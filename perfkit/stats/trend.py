@@ -17,6 +17,7 @@ _BINS: Final = 24  # of a short window
 _LEAST_BINS: Final = 8
 _MOST_BINS: Final = 240  # of a long one: pairs of bins are many, and each resample has them all
 _RESAMPLES: Final = 400
+_AT_ONCE: Final = 2**15  # slopes of pairs: they fit into a cache
 
 
 def backlog_trend(
@@ -53,7 +54,7 @@ def backlog_trend(
     bins = len(centres)
     if bins < 2:
         return _estimate(math.nan, (math.nan, math.nan), level, len(times), "no trend: no readings")
-    slope = _slope(centres, means)
+    slope = float(_slopes(centres, means[None, :])[0])
     if bins < _LEAST_BINS:
         warning = f"no interval: readings fill {bins} bins, {_LEAST_BINS} are needed"
         return _estimate(slope, (math.nan, math.nan), level, len(times), warning)
@@ -64,7 +65,7 @@ def backlog_trend(
     starts = random.integers(0, bins, size=(_RESAMPLES, math.ceil(bins / block)))
     places = (starts[:, :, None] + np.arange(block)[None, None, :]) % bins
     drawn = residuals[places.reshape(_RESAMPLES, -1)[:, :bins]]
-    slopes = np.array([_slope(centres, fitted + each) for each in drawn])
+    slopes = _slopes(centres, fitted + drawn)
     tail = (1 - level) / 2
     low, high = np.quantile(slopes, [tail, 1 - tail])
     wider = bins / (bins - 2)
@@ -89,9 +90,16 @@ def _binned(
     )
 
 
-def _slope(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
+def _slopes(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Theil-Sen slope of each row of ``y``, shape (rows, n), over ``x``, shape (n,)."""
     first, second = np.triu_indices(len(x), 1)
-    return float(np.median((y[second] - y[first]) / (x[second] - x[first])))
+    run = x[second] - x[first]
+    found = np.empty(len(y))
+    for begin in range(0, len(y), step := max(1, _AT_ONCE // len(run))):
+        part = y[begin : begin + step]
+        rises = (part[:, second] - part[:, first]) / run
+        found[begin : begin + step] = np.median(rises, axis=1, overwrite_input=True)
+    return found
 
 
 def _estimate(

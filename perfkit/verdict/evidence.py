@@ -90,16 +90,7 @@ def evidence(run: StoredRun, trial: int) -> str:
         left join held h on h.job_id = q.job_id
     ), evidence as (
         select *,
-               (select min(how) from restarts where written_ns <= died_ns
-                and coalesce(written_ns > kept_ns, true)) as died_with,
-               exists (select 1 from evictions where at_ns >= written_ns) as evicted,
-               exists (select 1 from outages where failed_ns between begin_ns and end_ns
-                       and not slow) as retry_shut_out,
-               exists (select 1 from outages where failed_ns between begin_ns - {_RETRY_NS}
-                       and end_ns) as retry_kept_out,
-               exists (select 1 from outages where end_ns >= written_ns) as cut_off,
-               exists (select 1 from restarts where died_ns >= sent_ns)
-               or exists (select 1 from evictions where at_ns >= sent_ns) as forgotten
+               {_befallen(found)}
         from joined
     ), classed as (
         select *, case
@@ -126,6 +117,40 @@ def evidence(run: StoredRun, trial: int) -> str:
         from evidence
     )
 """
+
+
+_BY_RESTARTS: Final = """
+               (select min(how) from restarts where written_ns <= died_ns
+                and coalesce(written_ns > kept_ns, true)) as died_with,
+"""
+_BY_EVICTIONS: Final = """
+               exists (select 1 from evictions where at_ns >= written_ns) as evicted,
+"""
+_BY_OUTAGES: Final = f"""
+               exists (select 1 from outages where failed_ns between begin_ns and end_ns
+                       and not slow) as retry_shut_out,
+               exists (select 1 from outages where failed_ns between begin_ns - {_RETRY_NS}
+                       and end_ns) as retry_kept_out,
+               exists (select 1 from outages where end_ns >= written_ns) as cut_off,
+"""
+_FORGOTTEN: Final = """
+               exists (select 1 from restarts where died_ns >= sent_ns)
+               or exists (select 1 from evictions where at_ns >= sent_ns) as forgotten
+"""
+
+
+def _befallen(found: Incidents) -> str:
+    """What befell each job. Of what did not happen that is said at once: to plan it costs most."""
+    return "".join(
+        (
+            _BY_RESTARTS if found.restarts else "null::text as died_with,",
+            _BY_EVICTIONS if found.evictions else "false as evicted,",
+            _BY_OUTAGES
+            if found.outages
+            else "false as retry_shut_out, false as retry_kept_out, false as cut_off,",
+            _FORGOTTEN if found.restarts or found.evictions else "false as forgotten",
+        )
+    )
 
 
 DUPLICATED: Final = """

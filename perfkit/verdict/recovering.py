@@ -188,20 +188,15 @@ def _mended(fault: FaultEvent, facts: TrialFacts) -> int:
 
 def _costs(run: StoredRun, trial: int, sql: Session) -> _Costs:
     incidents = incidents_of(run, trial)
-    lost, stranded = (
-        [
-            at_ns
-            for (at_ns,) in sql.rows(
-                f"with {evidence(run, trial)} select written_ns from classed"
-                f" where starts_with(class, '{kind}') and written_ns is not null"
-            )
-        ]
-        for kind in ("lost", "stranded")
+    written = sql.rows(
+        f"with {evidence(run, trial)} select written_ns, starts_with(class, 'lost') from classed"
+        " where (starts_with(class, 'lost') or starts_with(class, 'stranded'))"
+        " and written_ns is not null"
     )
     return _Costs(
         again=redeliveries(sql, incidents),
-        lost=lost,
-        stranded=stranded,
+        lost=[at_ns for at_ns, is_lost in written if is_lost],
+        stranded=[at_ns for at_ns, is_lost in written if not is_lost],
         repeated=[
             (each.first, at) for each in repeats(sql, incidents) if (at := each.at_ns) is not None
         ],

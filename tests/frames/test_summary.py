@@ -108,3 +108,10 @@ def test_only_what_finished_in_the_window_is_throughput(tmp_path: Path) -> None:
     assert found["throughput_per_s"] == 0.1
     assert found["done_share"] == 1.0
     assert found["p50_ns"] == 2 * SECOND
+
+
+def test_a_table_that_somebody_changed_is_whole_for_the_next(tmp_path: Path) -> None:
+    run = seal(tmp_path, _sketch(3, 1, 1))
+    mine = frames.trials(run)
+    mine.loc[0, "n"] = 99
+    assert frames.trials(run)["n"].tolist() == [4]

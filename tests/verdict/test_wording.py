@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from perfkit import verdict
-from perfkit.store import open_run
 from tests.courses import Phase, phased
+from tests.examples import example
 from tests.sealed import Sketch, left, sample, seal, waiting
 from tests.verdict.test_sustaining import queue_of, wavering
-
-EXAMPLES = Path(__file__).resolve().parents[2] / "notebooks" / "example_data"
 
 
 def _sized(workers: int, rate: float = 120, **facts: Any) -> Sketch:
@@ -147,11 +145,11 @@ def test_without_load_there_is_nothing_to_say(tmp_path: Path) -> None:
 
 
 def test_the_example_runs_are_judged_as_they_were_made() -> None:
-    good = verdict.headline(open_run(EXAMPLES / "good"))
+    good = verdict.headline(example("good").stored)
     assert good.status == "PASS"
     assert good.sentence.endswith("(simulated data)")
     assert good.lines[0].startswith("2 workers carried 90.0/s; 1 worker did not sustain 90.0/s")
-    bad = verdict.judge(open_run(EXAMPLES / "bad"))
+    bad = verdict.judge(example("bad").stored)
     assert bad.status == "FAIL"
     assert [each.status for each in bad.trials] == ["FAIL", "FAIL", "INCONCLUSIVE", "FAIL", "FAIL"]
 
