@@ -34,7 +34,7 @@ from perfkit.load.spec import JobShare, LoadSpec
 from perfkit.runner.bare import serving
 from perfkit.runner.generator import GeneratorProcess
 from perfkit.telemetry.checks import check_open_files
-from perfkit.units import format_count, format_ms, format_rate, parse_duration_ns
+from perfkit.units import format_count, format_duration, format_ms, format_rate, parse_duration_ns
 
 __all__ = ["Calibration", "Spread", "calibrate", "calibration_text"]
 
@@ -42,6 +42,7 @@ CONNECTIONS: Final = 64
 DURATION: Final = "5s"
 _SECOND: Final = 1_000_000_000
 _LONGEST_NS: Final = 3600 * _SECOND
+_LONGEST_BACK_TO_BACK_NS: Final = 600 * _SECOND  # that many requests are kept in memory
 _MOST_REQUESTS: Final = 20_000_000
 _TIMEOUT_NS: Final = 10 * _SECOND
 _REACH_S: Final = 5.0
@@ -139,7 +140,8 @@ def calibrate(
         rate: requests per second at fixed instants, ``rate * duration`` in all. None: every
             connection sends its next request as soon as a reply is there.
         connections: at most so many; waiting for one counts in the intended latency.
-        duration: such as "5s". Replies are waited for up to 10 s longer.
+        duration: such as "5s", up to 1 h, or 10 min without a rate. Replies are waited for up to
+            10 s longer.
 
     Raises:
         UsageError: an argument can't be used, or nothing answers at the URL.
@@ -283,6 +285,11 @@ def _check_size(rate: float | None, connections: int, duration_ns: int) -> None:
                 f"calibration keeps ({format_count(_MOST_REQUESTS)})",
                 "lower the rate, or the duration",
             )
+    elif duration_ns > _LONGEST_BACK_TO_BACK_NS:
+        raise UsageError(
+            f"back to back, {format_duration(duration_ns)} may be more requests than memory holds",
+            "take up to 10m, or give a rate",
+        )
     files = check_open_files(connections)
     if files.ok is False:
         raise UsageError(files.detail, files.mend.replace("load.connections or users", "it"))
@@ -296,7 +303,7 @@ def _reached(url: str) -> tuple[str, str]:
     """
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or 80
+        host, port = parts.hostname, 80 if parts.port is None else parts.port
     except ValueError as error:
         raise UsageError(f"{url!r}: {error}", "write http://host:port") from None
     if parts.scheme == "https":

@@ -218,7 +218,7 @@ def _readme(run: Run, text: str) -> str:
 def _write(target: Path, contents: Mapping[str, bytes | Path], *, archive: bool) -> Path:
     with writable(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
-    if not archive and len(contents) == 1:
+    if not archive and len(contents) == 1 and target.suffix != ".zip":
         (content,) = contents.values()
         return _write_file(target, content)
     if target.suffix == ".zip" or "report.html" in contents:

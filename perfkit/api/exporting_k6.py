@@ -6,24 +6,29 @@ Of the requests of the window, as k6 names them:
     http_req_duration      ms from sent to the whole answer
     http_req_blocked       ms of waiting for a connection
     http_req_failed        share whose answer was neither 2xx nor 3xx, or missing
-    iterations             of a closed model: one request each
+    iterations             of a closed model: one request each; of user code: its own
+    iteration_duration     of user code: ms from the intended time to the end
+    checks                 of user code: share that passed; each of them is in root_group
     vus, vus_max           of a closed model, as asked for; as sampled, of an imported run
     dropped_iterations     never sent
 
-Of the jobs, which k6 does not know: ``perfkit_latency``, ``perfkit_response``,
-``perfkit_queue_wait``, ``perfkit_service``, ``perfkit_added`` in ms, ``perfkit_failed`` and
-``perfkit_throughput``. Absent, because they are not measured: http_req_connecting,
-http_req_tls_handshaking, http_req_sending, http_req_waiting, http_req_receiving,
-iteration_duration, data_sent, data_received, checks, groups. A percentile that falls among jobs
-that never ended is infinite, and absent too: ``perfkit.absent`` names it.
+Of the jobs, which k6 does not know, and of the answers where none are recorded:
+``perfkit_latency``, ``perfkit_response`` in ms, ``perfkit_failed`` and ``perfkit_throughput``. Of
+jobs alone: ``perfkit_queue_wait``, ``perfkit_service``, ``perfkit_added`` in ms. Absent, because
+they are not measured: http_req_connecting, http_req_tls_handshaking, http_req_sending,
+http_req_waiting, http_req_receiving, data_sent, data_received, groups. A percentile that falls
+among jobs that never ended is infinite, and absent too: ``perfkit.absent`` names it.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from perfkit import frames
 from perfkit.api.runs import Run
@@ -57,7 +62,9 @@ _METRICS: Final = {
 }
 """What a threshold's metric is called here; any other is ``perfkit_`` and its name."""
 
-_JOBS: Final = frozenset({"queue_wait_ns", "service_ns", "added_ns", "latency_ns", "response_ns"})
+_JOBS: Final = frozenset({"queue_wait_ns", "service_ns", "added_ns"})
+_OURS: Final = frozenset({"latency_ns", "response_ns"})
+"""k6, whose runs are imported, starts no clock at the intended time."""
 _COUNTED: Final = """
     select count(*) filter (sent_ns is not null),
            count(*) filter (sent_ns is null),
@@ -68,19 +75,28 @@ _COUNTED: Final = """
     from job where (in_window or done_in_window) and ($queue is null or queue = $queue)
       and ($late or in_window)
 """
+_OF_USERS: Final = """
+    select case when metric = 'journey.check' then subject else '' end as name,
+           value, metric = 'journey.check' as is_check
+    from samples, facts
+    where at_ns >= window_start and at_ns < window_end
+      and (metric = 'journey.check' or metric = 'journey.iteration'
+           and subject <> 'abandoned' and not starts_with(subject, 'in a task: '))
+"""
 
 
 def summary_of(run: Run, trial: int) -> tuple[str, tuple[str, ...]]:
     """One trial as JSON text, and what must be said of it."""
     absent: list[str] = []
     metrics = dict(_measured(run, trial, None, absent))
+    checks = _of_users(run, trial, metrics)
     for result in run.thresholds(trial):
         if result.applicable and not math.isnan(result.observed):
             _judge(run, trial, metrics, result, absent)
     verdict = run.verdict()
     facts = run.stored.facts(trial)
     document = {
-        "root_group": {"name": "", "path": "", "groups": {}, "checks": {}},
+        "root_group": {"name": "", "path": "", "groups": {}, "checks": checks},
         "metrics": metrics,
         "perfkit": {
             "run": f"{run.name}/{run.run_id}",
@@ -103,11 +119,13 @@ def _measured(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     facts = run.stored.facts(trial)
     window_s = facts.instants.window_s
+    is_ours = not facts.imported
     with frames.session(run.stored, trial) as sql:
         sent, dropped, refused, undone, _ = sql.rows(_COUNTED, {"queue": queue, "late": False})[0]
         done = sql.rows(_COUNTED, {"queue": queue, "late": True})[0][-1]
         for name, column in _DURATIONS.items():
-            if column in _JOBS and not facts.jobs_recorded:
+            of_jobs, of_ours = column in _JOBS, column in _OURS
+            if (of_jobs and not facts.jobs_recorded) or (of_ours and not is_ours):
                 continue
             if found := _trend(sql, name, column, queue, absent):
                 yield name, found
@@ -115,25 +133,56 @@ def _measured(
     yield f"http_reqs{tag}", {"count": sent, "rate": sent / window_s}
     if sent:
         yield f"http_req_failed{tag}", _share(refused, sent)
-    if facts.jobs_recorded:
+    if is_ours:
         if sent:
             yield f"perfkit_failed{tag}", _share(undone, sent)
         yield f"perfkit_throughput{tag}", {"count": done, "rate": done / window_s}
     if dropped:
         yield f"dropped_iterations{tag}", {"count": dropped, "rate": dropped / window_s}
     if facts.model == "closed" and queue is None:
-        if facts.jobs_recorded:
+        if is_ours and not facts.journey:
             yield "iterations", {"count": sent, "rate": sent / window_s}
         if facts.users is not None:
             vus = {"value": facts.users, "min": facts.users, "max": facts.users}
             # Of a closed model with one level; what k6 itself counted has only its highest.
-            if facts.jobs_recorded:
+            if is_ours:
                 yield "vus", vus
             yield "vus_max", vus
 
 
+def _of_users(run: Run, trial: int, metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Put the iterations and checks of user code in; returns the checks by name."""
+    facts = run.stored.facts(trial)
+    if not facts.journey:
+        return {}
+    with frames.session(run.stored, trial) as sql:
+        rows = sql.rows(_OF_USERS)
+    took_ms = np.array([1e3 * value for _, value, is_check in rows if not is_check])
+    window_s = facts.instants.window_s
+    metrics["iterations"] = {"count": len(took_ms), "rate": len(took_ms) / window_s}
+    if len(took_ms):
+        levels = np.percentile(took_ms, (0, 50, 100, 90, 95)).tolist()
+        names = ("min", "med", "max", "p(90)", "p(95)")
+        metrics["iteration_duration"] = {
+            "avg": float(took_ms.mean()), **dict(zip(names, levels, strict=True))
+        }  # fmt: skip
+    passed = [(name, value == 1) for name, value, is_check in rows if is_check]
+    if passed:
+        metrics["checks"] = _share(sum(ok for _, ok in passed), len(passed))
+    counted = Counter(passed)
+    return {
+        name: {
+            "name": name,
+            "path": f"::{name}",
+            "passes": counted[name, True],
+            "fails": counted[name, False],
+        }
+        for name in sorted({name for name, _ in passed})
+    }
+
+
 def _share(count: int, of: int) -> dict[str, Any]:
-    """A rate as k6 has it: passes are the values that are true, here: failed."""
+    """A rate as k6 has it: passes are the values that are true."""
     return {"passes": count, "fails": of - count, "value": count / of}
 
 

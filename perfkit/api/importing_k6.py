@@ -36,6 +36,7 @@ _PARTS: Final = {
     "http_req_sending": "sending_ns",
     "http_req_waiting": "waiting_ns",
 }
+_LAST_DAY: Final = 106_000  # after 1970: nanoseconds have 63 bits
 _IGNORED: Final = frozenset({
     "http_req_connecting", "http_req_tls_handshaking", "http_req_receiving", "http_req_failed",
 })  # fmt: skip
@@ -46,6 +47,12 @@ _COUNTED: Final = frozenset({
     "checks",
 })  # fmt: skip
 """Of k6 itself, and not taken: they say nothing of one request."""
+
+
+_NO_LINE: Final = (
+    KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
+"""What reading raises of a line that k6 did not write."""
 
 
 @dataclass(slots=True)
@@ -65,7 +72,7 @@ class K6Request:
     def status(self) -> int | None:
         """Of its answer; None where there was none."""
         text = self.tags.get("status", "")
-        return int(text) if text.isdecimal() and 100 <= int(text) <= 999 else None
+        return int(text) if len(text) == 3 and text.isdecimal() and int(text) >= 100 else None
 
 
 @dataclass(slots=True)
@@ -112,7 +119,7 @@ def read_k6(path: Path, most_bytes: int) -> K6Output:
                     setattr(current, _PARTS[metric], _ms(data["value"]))
             else:
                 _beside(output, metric, data)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except _NO_LINE as error:
             raise NotARun(
                 f"{path}, line {number}: no line of k6's JSON output ({_short(error)})", _MEND
             ) from None
@@ -144,7 +151,7 @@ def _request(data: Mapping[str, Any]) -> K6Request:
 def _beside(output: K6Output, metric: str, data: Mapping[str, Any]) -> None:
     match metric:
         case "vus":
-            output.vus.append((_instant(data["time"]), float(data["value"])))
+            output.vus.append((_instant(data["time"]), float(int(data["value"]))))
         case "dropped_iterations":
             output.dropped_iterations += int(data["value"])
         case "iterations":
@@ -174,6 +181,8 @@ def _instant(text: str) -> int:
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     if since.days < 0:
         raise ValueError(f"{text!r} is before 1970")
+    if since.days > _LAST_DAY:
+        raise ValueError(f"{text!r} is after 2261")
     return (since.days * 86_400 + since.seconds) * 10**9 + int((found[2] or "0").ljust(9, "0"))
 
 

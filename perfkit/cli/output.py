@@ -51,6 +51,12 @@ def _figures(progress: Progress) -> str:
     return "  ".join(parts)
 
 
+def _doing(progress: Progress) -> str:
+    if progress.phase == "start" and not progress.has_stack:
+        return "starting the load generator"
+    return _WORDS[progress.phase]
+
+
 def _named(progress: Progress) -> str:
     return f"trial {progress.trial + 1} of {progress.trials}  {progress.label}"
 
@@ -74,7 +80,7 @@ class _Plain:
             return
         self._last, self._next_s = here, progress.elapsed_s + _EVERY_S
         click.echo(
-            f"[{progress.elapsed_s:6.1f} s] {_named(progress)}  {_WORDS[progress.phase]}"
+            f"[{progress.elapsed_s:6.1f} s] {_named(progress)}  {_doing(progress)}"
             f"  {_figures(progress)}  about {_left(progress)} left".rstrip(),
             err=True,
         )
@@ -133,7 +139,7 @@ def _view(style: Style) -> Iterator[Listener]:
                     task,
                     completed=progress.elapsed_s / whole if whole else 1.0,
                     named=_named(progress),
-                    phase=_WORDS[progress.phase],
+                    phase=_doing(progress),
                     figures=_figures(progress),
                     left=_left(progress),
                 )

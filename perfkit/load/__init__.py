@@ -10,7 +10,7 @@ pacer       wakes the loop at an instant, to some ten microseconds
 exchange    one request and its reply, as plain slots
 connection  HTTP/1.1 on one socket (asyncio protocol, httptools)
 pool        keep-alive connections up to a limit, with a first-come queue
-transport   the same, behind httpx's API
+transport   the same, behind httpx's API; stock: httpx's own, for TLS and proxies
 frame       the frame of both senders: taking up what is due, ending in order, progress
 generator   demand -> pool -> ledger
 journey     demand -> iterations of user code, or of a template, by what follows

@@ -79,7 +79,7 @@ class Call:
     def fail(self, error: BaseException) -> None:
         """The call raised: note why, unless there was a whole reply (that can't be decoded)."""
         kind = self.error or _kind_of(error)
-        if kind is None and (self.status or not self.sent_ns):
+        if kind is None and self.status:
             return
         self.error = kind or ErrorKind.PROTOCOL
         self.status = self.done_ns = 0

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, cast
 
 import httptools
 
-from perfkit.load.exchange import ErrorKind, Exchange
+from perfkit.load.exchange import ErrorKind, Exchange, frameless
 
 __all__ = ["Connection", "HeaderConnection", "Owner"]
 
@@ -103,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._leave()
         if exchange is not None:
             exchange.error = kind
+            frameless(cause)
             exchange.cause = cause
             exchange.on_done(exchange)
 

@@ -41,7 +41,7 @@ class Context:
     def __init__(self, due: Due, key: str, user: int, happenings: Happenings) -> None:
         self.due = due
         self.user = user
-        self.iteration = max(due.iteration, 0)
+        self.iteration = due.iteration if due.user >= 0 else 0
         self.requests = 0
         # A request is intended as long after the basis as user code kept it after `since`: what
         # lies between the two is the generator's own lag.

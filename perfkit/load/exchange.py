@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from perfkit.load.connection import Connection
 
-__all__ = ["NEVER_NS", "ErrorKind", "Exchange"]
+__all__ = ["NEVER_NS", "ErrorKind", "Exchange", "frameless"]
 
 NEVER_NS: Final = 2**63 - 1
 """An instant that does not come."""
+
+_CAUSES: Final = 8
 
 
 class ErrorKind(StrEnum):
@@ -30,6 +32,19 @@ class ErrorKind(StrEnum):
     TOO_LARGE = "too_large"  # the body is above the limit
     UNSENT = "unsent"  # never got a connection before the generator stopped
     WITHDRAWN = "withdrawn"  # of a journey: the user's code stopped waiting, as by asyncio.timeout
+
+
+def frameless(error: BaseException | None) -> None:
+    """Let an error and its causes forget the frames that they have passed.
+
+    Those hold the exchange, which is to hold the error: each refused request would leave a cycle
+    behind, and nothing collects cycles while load runs (`perfkit.load.process`).
+    """
+    for _ in range(_CAUSES):
+        if error is None:
+            return
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 class Exchange:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Final
 
-__all__ = ["ForeignIds", "foreign_id", "read_foreign_ids"]
+__all__ = ["LONGEST", "ForeignIds", "foreign_id", "read_foreign_ids"]
+
+LONGEST: Final = 200
+"""Letters of an id; what is longer is none."""
 
 
 def foreign_id(body: bytes, planned: bytes) -> str | None:
@@ -18,9 +22,10 @@ def foreign_id(body: bytes, planned: bytes) -> str | None:
         return None
     try:
         found = json.loads(body)["id"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return found if isinstance(found, str) and found.isprintable() else None
+    is_id = isinstance(found, str) and 0 < len(found) <= LONGEST and found.isprintable()
+    return found if is_id else None
 
 
 class ForeignIds:
@@ -58,7 +63,7 @@ def read_foreign_ids(path: Path) -> dict[int, str]:
     if not path.exists():
         return {}
     found: dict[int, str] = {}
-    for line in path.read_text().splitlines(keepends=True):
+    for line in path.read_bytes().decode(errors="replace").splitlines(keepends=True):
         row, _, name = line.partition(" ")
         if name.endswith("\n"):
             found[int(row)] = name.removesuffix("\n")

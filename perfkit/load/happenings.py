@@ -13,6 +13,7 @@ collides.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -44,6 +45,7 @@ __all__ = [
     "happenings_table",
     "read_names",
     "unite",
+    "write_whole",
 ]
 
 NAMES: Final = "journey.names"
@@ -89,7 +91,7 @@ class NameBook:
                 return self._numbers[name]
             if len(self._numbers) >= self._most:
                 return None
-            _write(self._fd, self._path, json.dumps(name).encode() + b"\n")
+            write_whole(self._fd, self._path, json.dumps(name).encode() + b"\n")
             self._numbers[name] = number = len(self._numbers)
             return number
 
@@ -120,7 +122,7 @@ class Happenings:
             raise ValueError(
                 f"more than {_MOST_NAMES} different names; use few, and no ids in them"
             )
-        _write(self._fd, self._path, _RECORD.pack(at_ns, first, second, value))
+        write_whole(self._fd, self._path, _RECORD.pack(at_ns, first, second, value))
 
     def _number(self, name: str) -> int | None:
         number = self._known.get(name)
@@ -227,9 +229,15 @@ def _open(path: Path) -> int:
         raise _not_writable(path, error) from None
 
 
-def _write(fd: int, path: Path, data: bytes) -> None:
+def write_whole(fd: int, path: Path, data: bytes) -> None:
+    """Write all of it.
+
+    Raises:
+        ResultsNotWritable: the disk did not take it, or only a part.
+    """
     try:
-        os.write(fd, data)
+        if os.write(fd, data) != len(data):  # what follows would be read out of step
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise _not_writable(path, error) from None
 

@@ -10,13 +10,14 @@ keep that rare, a connection idle for longer than `idle_limit_ns` is replaced be
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from functools import partial
 from time import monotonic_ns
 from typing import Final, cast
 
 from perfkit.load.connection import Connection
-from perfkit.load.exchange import ErrorKind, Exchange
+from perfkit.load.exchange import ErrorKind, Exchange, frameless
 
 __all__ = ["Pool"]
 
@@ -67,6 +68,11 @@ class Pool:
     def is_full(self) -> bool:
         """Whether no further connection may be opened."""
         return len(self._open) + len(self._opening) >= self._limit
+
+    @property
+    def is_connecting(self) -> bool:
+        """Whether a connection is being opened for each request that waits."""
+        return len(self._opening) >= len(self._waiting)
 
     @property
     def connections(self) -> int:
@@ -202,23 +208,32 @@ class Pool:
             connection.connection_lost(None)
             raise
         except OSError as error:  # also look-up failures and TimeoutError
-            connection.connection_lost(error)
-            self.refusal = error
-            self._address = None
-            if self._waiting:
-                exchange = self._waiting.popleft()
-                exchange.cause = error
-                exchange.sent_ns = monotonic_ns()  # it left our hands, and went no further
-                exchange.blocked_ns = exchange.sent_ns - exchange.waiting_since_ns
-                self._give_up(exchange, ErrorKind.CONNECT)
+            self._refused(connection, error)
+        except UnicodeError:  # a label of the name is empty or too long
+            why = "no host can be called so"
+            self._refused(connection, socket.gaierror(socket.EAI_NONAME, why))
         else:
             self.refusal = None
-            self._address = transport.get_extra_info("peername", (None,))[0]
+            if self._address is None:
+                self._address = _peer(transport)
         finally:
             self._opening.discard(cast("asyncio.Task[None]", asyncio.current_task()))
         self._open_for_waiting()
 
+    def _refused(self, connection: Connection, error: OSError) -> None:
+        frameless(error)
+        connection.connection_lost(error)
+        self.refusal = error
+        self._address = None
+        if self._waiting:
+            exchange = self._waiting.popleft()
+            exchange.cause = error
+            self._give_up(exchange, ErrorKind.CONNECT)
+
     def _give_up(self, exchange: Exchange, kind: ErrorKind) -> None:
+        if kind is ErrorKind.CONNECT:
+            exchange.sent_ns = monotonic_ns()  # it left our hands, and went no further
+            exchange.blocked_ns = exchange.sent_ns - exchange.waiting_since_ns
         exchange.error = kind
         exchange.on_done(exchange)
 
@@ -232,3 +247,15 @@ class Pool:
         self._sweeper = (
             self._loop.call_later(_SWEEP_S, self._sweep) if busy or self._waiting else None
         )
+
+
+def _peer(transport: asyncio.BaseTransport) -> str | None:
+    """The address that it leads to; None of one that the peer has reset already.
+
+    What a loop says of such a one differs: nothing, or some error.
+    """
+    try:
+        found = transport.get_extra_info("peername")
+    except (AttributeError, OSError, RuntimeError):
+        return None
+    return found[0] if found else None

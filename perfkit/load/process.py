@@ -48,6 +48,7 @@ Say = Callable[[dict[str, Any]], None]
 
 _TICK_S: Final = 0.5
 _ORPHAN_S: Final = 4.0  # nothing outlives perfkit by 5 s
+_LAST_S: Final = 1.0  # what user code began may still take so long when all is written
 _SPARE_FILES: Final = 64
 _PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
@@ -70,7 +71,10 @@ def run_process(spec: LoadSpec, lifeline_fd: int | None = None, *, await_go: boo
         except OSError as error:
             raise UsageError(f"CPUs {list(spec.cpus)}: {error}", "name CPUs of this host") from None
     loop_name, factory = event_loop()
-    with asyncio.Runner(loop_factory=factory) as runner, _voice() as say:
+    if spec.journey is not None and lifeline_fd is not None:
+        lifeline_fd = _ours_alone(lifeline_fd)
+    apart = spec.journey is not None
+    with asyncio.Runner(loop_factory=factory) as runner, _voice(apart=apart) as say:
         runner.run(_run(spec, lifeline_fd, await_go, loop_name, say))
     return 0
 
@@ -149,13 +153,40 @@ async def _measure(
     with suppress(FileNotFoundError):
         finish(Path(spec.output), read_ledger(Path(spec.output)), more)
     say({"finished": True, "interrupted": generator.interrupted})
-    if journey is not None and journey.is_stuck and not broken:
+    error = _broken(broken[0]) if broken else None
+    if journey is not None:
         ledger.close()
-        os._exit(0)  # user code goes on although it was cancelled: everything is written
-    if broken:
-        if isinstance(broken[0], PerfkitError):
-            raise broken[0]
-        raise PerfkitError(f"the generator broke: {broken[0]!r}", "report it") from broken[0]
+        _end_soon(error, at_once=journey.is_stuck)
+    if error is not None:
+        raise error
+
+
+def _broken(cause: BaseException) -> PerfkitError:
+    if isinstance(cause, PerfkitError):
+        return cause
+    error = PerfkitError(f"the generator broke: {cause!r}", "report it")
+    error.__cause__ = cause
+    return error
+
+
+def _end_soon(error: PerfkitError | None, *, at_once: bool) -> None:
+    """End the process, whatever keeps it: everything is written.
+
+    Tasks and threads that user code began may go on although they were told to end, and the
+    interpreter would wait for them. ``at_once``: an iteration does, so it is no use to wait.
+    """
+    code = 0 if error is None else error.exit_code
+
+    def end() -> None:
+        if not at_once:
+            threading.Event().wait(_LAST_S)
+        if error is not None:
+            print(error, file=sys.stderr, flush=True)
+        os._exit(code)
+
+    if at_once:
+        end()
+    threading.Thread(target=end, name="end", daemon=True).start()
 
 
 async def _prepared(generator: Frame, spec: LoadSpec, stopped: asyncio.Event) -> int:
@@ -258,10 +289,26 @@ def _old_ones_left_alone() -> Iterator[None]:
         gc.unfreeze()
 
 
+def _ours_alone(fd: int) -> int:
+    """The file under a number that children of user code don't inherit: a reader would steal."""
+    kept = os.dup(fd)
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), fd)
+    return kept
+
+
 @contextmanager
-def _voice() -> Iterator[Say]:
-    """Prints JSON lines; on a pipe that is full or has no reader, not at all."""
-    fd = sys.stdout.fileno()
+def _voice(*, apart: bool) -> Iterator[Say]:
+    """Prints JSON lines; on a pipe that is full or has no reader, not at all.
+
+    Args:
+        apart: whatever else writes to standard output, such as a child of user code, writes to
+            standard error instead.
+    """
+    standard = sys.stdout.fileno()
+    fd = os.dup(standard)
+    if apart:
+        os.dup2(sys.stderr.fileno(), standard)
     was_blocking = os.get_blocking(fd)
     is_pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
     if is_pipe:
@@ -277,3 +324,6 @@ def _voice() -> Iterator[Say]:
     finally:
         if is_pipe:
             os.set_blocking(fd, was_blocking)
+        if apart:
+            os.dup2(fd, standard)
+        os.close(fd)

@@ -179,6 +179,9 @@ def recover(directory: Path, patience_s: float = _PATIENCE_S) -> bool:
         _wait_for_writer(handle, patience_s)
         if os.fstat(handle).st_nlink == 0:
             return False  # the one we waited for has done it
+        if not os.pread(handle, HEADER_BYTES, 0).strip(b"\0"):
+            (directory / LEDGER).unlink(missing_ok=True)  # killed as it began: no row was written
+            return False
         rows = read_ledger(directory)
         for name in (ARROW, SUMMARY):
             for torn in directory.glob(f"{name}.*.tmp"):

@@ -2,7 +2,7 @@
 
 Stock httpx 0.28 spends its time in its own pool, whose cost grows with the square of what is in
 flight (123 requests/s at 64 connections where this does thousands). Here plain HTTP/1.1 takes the
-pool of the built-in load; https and proxies go to a stock transport.
+pool of the built-in load; https and proxies go to stock transports.
 
 A reply's body is read whole, up to ``body_limit``, before the response is handed out. A timeout
 bounds what httpx says it bounds: `pool` and `connect` the wait for a connection, `read` the time
@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import httpx
 
 from perfkit.load.connection import HeaderConnection
 from perfkit.load.exchange import NEVER_NS, ErrorKind, Exchange
 from perfkit.load.pool import Pool
+from perfkit.load.stock import Stock, StockTransports
 
 __all__ = ["BodyTooLarge", "HttpTransport", "Timings", "exception_of"]
-
-_FEW: Final = 100
 
 
 class BodyTooLarge(httpx.TransportError):
@@ -45,11 +45,11 @@ class HttpTransport(httpx.AsyncBaseTransport):
     """A fast transport for plain HTTP/1.1; one pool for each host and port, in one event loop.
 
     Args:
-        connections: limit for each host and port.
+        connections: limit for each host and port; of the stock transports together.
         body_limit: bytes of a reply's body.
         idle_limit_ns: a connection idle for longer is replaced before use.
-        proxy: send everything through a stock transport with this proxy.
-        verify, http2: for the stock transport.
+        proxy: send everything through stock transports with this proxy.
+        verify, http2: for the stock transports.
     """
 
     def __init__(
@@ -66,15 +66,20 @@ class HttpTransport(httpx.AsyncBaseTransport):
         self._body_limit = body_limit
         self._idle_limit_ns = idle_limit_ns
         self._proxy = proxy
-        self._verify = verify
-        self._http2 = http2
         self._pools: dict[tuple[str, int], Pool] = {}
-        self._stock: httpx.AsyncHTTPTransport | None = None
+        self._stock = StockTransports(
+            connections=connections,
+            idle_limit_ns=idle_limit_ns,
+            verify=verify,
+            http2=http2,
+            proxy=proxy,
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; raises httpx's exceptions."""
         if not self.carries(request.url):
-            return await self._stock_transport().handle_async_request(request)
+            with self._stock.taken() as (stock, _):
+                return await stock.transport.handle_async_request(request)
         exchange = await self.exchange(request)
         if exchange.error is not None:
             raise exception_of(exchange, request) from exchange.cause
@@ -95,8 +100,12 @@ class HttpTransport(httpx.AsyncBaseTransport):
         )
 
     def carries(self, url: httpx.URL) -> bool:
-        """Whether a request to this URL takes our own pool, and not the stock transport."""
+        """Whether a request to this URL takes our own pool, and not a stock transport."""
         return url.scheme == "http" and self._proxy is None
+
+    def stock(self) -> AbstractContextManager[tuple[Stock, bool]]:
+        """Of `StockTransports.taken`: for a request that our pool does not carry."""
+        return self._stock.taken()
 
     async def exchange(
         self, request: httpx.Request, on_sent: Callable[[Exchange], None] | None = None
@@ -134,7 +143,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
     def warm(self, scheme: str) -> None:
         """Make ready what the first request of a scheme needs: TLS reads many certificates."""
         if scheme == "https":
-            self._stock_transport()
+            self._stock.warm()
 
     async def aclose(self) -> None:
         """Give all sockets back."""
@@ -142,9 +151,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
         self._pools.clear()
         for pool in pools:
             await pool.close()
-        if self._stock is not None:
-            await self._stock.aclose()
-            self._stock = None
+        await self._stock.aclose()
 
     def _pool(self, url: httpx.URL) -> Pool:
         origin = (url.host, url.port or 80)
@@ -159,16 +166,6 @@ class HttpTransport(httpx.AsyncBaseTransport):
             )
         return pool
 
-    def _stock_transport(self) -> httpx.AsyncHTTPTransport:
-        if self._stock is None:
-            self._stock = httpx.AsyncHTTPTransport(
-                verify=self._verify,
-                http2=self._http2,
-                proxy=self._proxy,
-                limits=httpx.Limits(max_connections=min(self._connections, _FEW)),
-            )
-        return self._stock
-
 
 async def _outcome(
     pool: Pool,
@@ -179,8 +176,11 @@ async def _outcome(
     """Wait for the end of the exchange, the wait for a connection bounded."""
     timer: asyncio.TimerHandle | None = None
     if not exchange.sent_ns:
-        phase, wrong = (
-            ("pool", httpx.PoolTimeout) if pool.is_full else ("connect", httpx.ConnectTimeout)
+        # As httpx has it: one that no connection is being opened for waits for another's end.
+        phase, wrong, kind = (
+            ("connect", httpx.ConnectTimeout, ErrorKind.CONNECT)
+            if pool.is_connecting
+            else ("pool", httpx.PoolTimeout, ErrorKind.UNSENT)
         )
         limit_s = timeouts.get(phase)
         if limit_s is not None:
@@ -188,7 +188,7 @@ async def _outcome(
             def give_up() -> None:
                 if not exchange.sent_ns and exchange.error is None:
                     exchange.cause = wrong(f"no connection within {limit_s:g} s")
-                    pool.withdraw(exchange, ErrorKind.UNSENT)
+                    pool.withdraw(exchange, kind)
 
             timer = asyncio.get_running_loop().call_later(limit_s, give_up)
     try:
@@ -224,7 +224,7 @@ def exception_of(exchange: Exchange, request: httpx.Request) -> httpx.TransportE
     """What httpx raises for an exchange that ended without a whole reply."""
     cause = exchange.cause
     match exchange.error:
-        case ErrorKind.UNSENT if isinstance(cause, httpx.TimeoutException):
+        case ErrorKind.UNSENT | ErrorKind.CONNECT if isinstance(cause, httpx.TimeoutException):
             cause.request = request
             return cause
         case ErrorKind.CONNECT if isinstance(cause, TimeoutError):

@@ -17,7 +17,7 @@ import httpx
 from perfkit.load.client import Call
 from perfkit.load.context import Context, checked_name
 from perfkit.load.exchange import ErrorKind
-from perfkit.load.foreign import ForeignIds
+from perfkit.load.foreign import LONGEST, ForeignIds
 from perfkit.load.happenings import REQUEST_NAMES, NameBook
 from perfkit.load.ledger import Ledger
 from perfkit.load.rows import FOREIGN_IDS
@@ -30,7 +30,6 @@ __all__ = ["Wire", "named_after", "pointed_at"]
 _MOST_NAMES: Final = 1_000
 _OTHERS: Final = "(others)"
 _ID: Final = re.compile(r"[0-9]+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{16,}")
-_LONGEST_ID: Final = 200
 _MOST_PATHS: Final = 10_000
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -123,21 +122,22 @@ class Wire:
         self, request: httpx.Request, call: Call
     ) -> tuple[httpx.Response, Headers]:
         """The same by httpx's own transport, for https."""
-        if not call.sent_ns and call.place >= 0:
-            call.sent_ns = monotonic_ns()
-            self.sent(call)
         call.status = call.done_ns = 0
-        reply = await self._transport.handle_async_request(request)
-        call.first_byte_ns = monotonic_ns()
-        body = bytearray()
-        try:
-            assert isinstance(reply.stream, httpx.AsyncByteStream)
-            async for piece in reply.stream:
-                body += piece
-                if len(body) > self._limit:
-                    raise BodyTooLarge("the reply is above the limit", request=request)
-        finally:
-            await reply.aclose()
+        with self._transport.stock() as (stock, must_wait):
+            if not call.sent_ns and call.place >= 0:
+                reply = await self._first_by_stock(stock.transport, must_wait, request, call)
+            else:
+                reply = await stock.transport.handle_async_request(request)
+            call.first_byte_ns = monotonic_ns()
+            body = bytearray()
+            try:
+                assert isinstance(reply.stream, httpx.AsyncByteStream)
+                async for piece in reply.stream:
+                    body += piece
+                    if len(body) > self._limit:
+                        raise BodyTooLarge("the reply is above the limit", request=request)
+            finally:
+                await reply.aclose()
         call.done_ns, call.status, call.body = monotonic_ns(), reply.status_code, bytes(body)
         response = httpx.Response(
             reply.status_code,
@@ -146,6 +146,39 @@ class Wire:
             extensions={"http_version": reply.extensions.get("http_version", b"HTTP/1.1")},
         )
         return response, reply.headers.raw
+
+    async def _first_by_stock(
+        self, transport: httpx.AsyncHTTPTransport, waits: bool, request: httpx.Request, call: Call
+    ) -> httpx.Response:
+        """Send the first request of a call; it is sent when its head goes to a connection.
+
+        As in our pool, what it waits for a connection to be free or to open is blocked time, and no
+        time of the target.
+        """
+        began_ns = monotonic_ns()
+        told = request.extensions.get("trace")
+
+        def leave() -> None:
+            call.sent_ns = monotonic_ns()
+            call.blocked_ns = call.sent_ns - began_ns if waits else 0
+            self.sent(call)
+
+        async def trace(event: str, info: dict[str, Any]) -> None:
+            nonlocal waits
+            if event.endswith(".connect_tcp.started"):
+                waits = True
+            elif event.endswith(".send_request_headers.started") and not call.sent_ns:
+                leave()
+            if told is not None:
+                await told(event, info)
+
+        request.extensions = {**request.extensions, "trace": trace}
+        try:
+            return await transport.handle_async_request(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError):
+            if not call.sent_ns:
+                leave()  # it left our hands, and went no further
+            raise
 
     def ended(self, call: Call, response: httpx.Response | None) -> None:
         """A call has ended, with its last reply or without one."""
@@ -204,7 +237,7 @@ class Wire:
             if response is not None and "content-encoding" in response.headers:
                 body = response.content if response.is_closed else b""
             found = pointed_at(body, rule.pointer)
-        if isinstance(found, str) and 0 < len(found) <= _LONGEST_ID and found.isprintable():
+        if isinstance(found, str) and 0 < len(found) <= LONGEST and found.isprintable():
             self._foreign.add(call.row, found)
             self._foreign.flush()  # nothing else knows this job: a kill must not lose it
 

@@ -215,6 +215,8 @@ class Sender:
                 said = json.loads(line)
             except ValueError:
                 continue
+            if not isinstance(said, dict):
+                continue
             if said.get("loaded"):
                 self._loaded.set()
             elif "planned" in said:

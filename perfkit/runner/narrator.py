@@ -64,6 +64,7 @@ class Narrator:
                 elapsed_s=(now_ns - self._began_ns) / 1e9,
                 left_s=0.0 if phase == "sealed" else left_ns / 1e9,
                 figures=figures,
+                has_stack=here.scenario.has_stack,
                 warning=warning,
             )
         )

@@ -27,6 +27,7 @@ class Progress:
     elapsed_s: float  # since the run began
     left_s: float  # least time still needed
     figures: Mapping[str, float] = field(default_factory=dict)  # sent, done, waiting, ...
+    has_stack: bool = True  # one is started for the trial
     warning: str | None = None  # something that makes the numbers worth less, told once
 
     def document(self) -> dict[str, Any]:

@@ -30,6 +30,9 @@ SAMPLE_SETTINGS: Final = {"MAX_RETRIES": "5", "RETRY_MIN_BACKOFF_MS": "1000"}
 IDLE_LIMIT_NS: Final = 540_000_000_000
 """Users keep their connections while they think; `perfkit.launcher.ingest` closes after 600 s."""
 
+ELSEWHERE_IDLE_NS: Final = 4_000_000_000
+"""Of a server that is not ours nobody knows; many close after 5 s."""
+
 
 def stack_spec(
     scenario: Scenario,
@@ -151,6 +154,7 @@ def load_spec(
     scenario = trial.scenario
     load = scenario.load
     think = load.think
+    is_elsewhere = scenario.target is not None and scenario.target.is_absolute
     return LoadSpec(
         base_url=base_url_of(scenario, stack.ingest_url),
         journey=journey_spec(trial),
@@ -172,7 +176,7 @@ def load_spec(
         pacing_ns=load.pacing_ns,
         connections=load.connection_limit,
         max_in_flight=load.max_in_flight,
-        idle_limit_ns=IDLE_LIMIT_NS,
+        idle_limit_ns=ELSEWHERE_IDLE_NS if is_elsewhere else IDLE_LIMIT_NS,
         timeout_ns=load.timeout_ns,
         grace_ns=min(load.timeout_ns, max(scenario.window.drain_ns, 1_000_000_000)),
         cpus=placement.instrument_cpus,

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from perfkit.errors import Problem
 from perfkit.scenario.raw import rows, table
+from perfkit.scenario.target import is_absolute
 
 __all__ = ["elsewhere", "is_elsewhere"]
 
@@ -21,7 +22,8 @@ _SAMPLED: Final = ("redis.", "queue.", "workers.", "ingest.")
 
 def is_elsewhere(document: Mapping[str, Any]) -> bool:
     """Whether requests go to a server that we neither start nor look into."""
-    return "system" not in document and "://" in str(table(document, "target").get("url", ""))
+    url = str(table(document, "target").get("url", ""))
+    return "system" not in document and is_absolute(url)
 
 
 def elsewhere(document: Mapping[str, Any]) -> Iterator[Problem]:

@@ -19,7 +19,7 @@ from perfkit.scenario.arguments import Argument
 from perfkit.scenario.fields import CONFIG, Bytes
 from perfkit.scenario.system import Dotted
 
-__all__ = ["JobId", "Target", "UserName", "is_secret_name", "is_secret_part"]
+__all__ = ["JobId", "Target", "UserName", "is_absolute", "is_secret_name", "is_secret_part"]
 
 _LEAST: Final = 4
 _SECRET: Final = re.compile(
@@ -43,6 +43,11 @@ def is_secret_name(name: str) -> bool:
 def is_secret_part(name: str) -> bool:
     """Whether a field of a query or a body is likely to hold a secret; it has more names."""
     return bool(_SECRET_PART.search(name))
+
+
+def is_absolute(url: str) -> bool:
+    """Whether a URL says whom to ask; a path does not, though its query may hold such a URL."""
+    return "://" in url and not url.startswith("/")
 
 
 def _is_variable(value: Any) -> bool:
@@ -144,7 +149,7 @@ class Target:
     @property
     def is_absolute(self) -> bool:
         """Whether the URL says whom to ask, and not only what."""
-        return "://" in self.url
+        return is_absolute(self.url)
 
     @property
     def origin(self) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from perfkit.errors import Problem
 from perfkit.scenario.raw import rows, table
-from perfkit.scenario.target import is_secret_part
+from perfkit.scenario.target import is_absolute, is_secret_part
 from perfkit.scenario.threshold import OWN
 
 __all__ = ["is_http_system", "targeting"]
@@ -58,14 +58,15 @@ def _values(place: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _url(url: str) -> Iterator[Problem]:
-    if "://" not in url:
-        if not url.startswith("/"):
+    if not is_absolute(url):
+        if not url.startswith("/") or url.startswith("//"):
             mend = 'write "/orders", or "http://host:port/orders"'
             yield Problem("target.url", "is neither a path nor an absolute URL", mend)
         return
     try:
         parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_web = url.startswith(("http://", "https://"))
+        known = is_web and bool(parts.hostname) and parts.port != 0
     except ValueError:
         parts, known = urlsplit(""), False
     if not known:
@@ -89,7 +90,7 @@ def _query(url: str) -> Iterator[Problem]:
 def _application(
     document: Mapping[str, Any], target: Mapping[str, Any], has_user: bool
 ) -> Iterator[Problem]:
-    absolute = "://" in str(target.get("url", "/"))
+    absolute = is_absolute(str(target.get("url", "/")))
     if "app" in target and "system" not in document:
         mend = 'add [system] with broker = "module:name"'
         yield Problem("target.app", "is part of an application, and none is named", mend)

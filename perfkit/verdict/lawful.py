@@ -88,8 +88,9 @@ def _little(run: StoredRun, trial: int) -> tuple[Any, ...]:
         return (trial, "Little's law", "not applicable", "no job came", 0)
     if not law.holds:
         return (trial, "Little's law", "broken", _broken(law), law.n)
+    things = "jobs" if run.facts(trial).jobs_recorded else "requests"
     words = (
-        f"{law.number_mean:.2f} jobs in the system = {law.rate * 1e9:.2f}/s × "
+        f"{law.number_mean:.2f} {things} in the system = {law.rate * 1e9:.2f}/s × "
         f"{format_duration(law.number_mean / law.rate) if law.rate else 'n/a'}, to the nanosecond"
     )
     return (trial, "Little's law", "holds", words, law.n)

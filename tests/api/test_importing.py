@@ -185,6 +185,23 @@ def test_a_packed_file_is_read_as_its_content_is(tmp_path: Path) -> None:
     assert len(run.requests()) == SUMMED["http_reqs"]["count"]
 
 
+def _point(metric: str, value: float, *, time: str = "2026-01-01T00:00:00Z", **tags: str) -> bytes:
+    data = {"time": time, "value": value, "tags": tags}
+    return json.dumps({"type": "Point", "metric": metric, "data": data}).encode() + b"\n"
+
+
+def test_a_status_that_is_none_is_no_answer(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    points = [
+        _point(metric, 1, status=status)
+        for status in ("200", "9" * 5_000, "99", "", "0200")
+        for metric in ("http_reqs", "http_req_duration")
+    ]
+    path.write_bytes(b"".join(points))
+    run = import_run(path, results=tmp_path / "results").run
+    assert run.requests()["status"].dropna().tolist() == [200]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -197,6 +214,10 @@ def test_a_packed_file_is_read_as_its_content_is(tmp_path: Path) -> None:
         (b"\x1f\x8b and no more", "can't be read"),
         (b"\xff\xfe\n", "line 1"),
         (b"[" * 100_000 + b"\n", "line 1"),
+        (_point("http_reqs", 1, time="9999-12-31T23:59:59Z"), "after 2261"),
+        (_point("http_reqs", 1) + _point("http_req_duration", 1e999), "line 2"),
+        (_point("vus", 1e999), "line 1"),
+        (_point("iterations", 1e999), "line 1"),
     ],
 )
 def test_what_is_no_output_of_k6_is_refused_by_its_line(

@@ -196,6 +196,8 @@ def test_a_server_that_has_gone_is_not_asked_in_a_spin(tell: Tell) -> None:
         (["--duration", "0s"], ["1 ms"]),
         (["--duration", "5"], ["duration"]),
         (["--duration", "2h"], ["1 h"]),
+        (["--duration", "11m"], ["back to back", "10m"]),
+        (["--url", "http://127.0.0.1:0", "--rate", "1"], ["127.0.0.1:0 can't be reached"]),
         (["--connections", "0"], ["--connections"]),
         (["--connections", "99999999"], ["connections"]),
     ],

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from threading import Thread
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -152,3 +155,41 @@ async def until(condition: Callable[[], object], timeout_s: float, what: str) ->
         turned: asyncio.Future[None] = loop.create_future()
         loop.call_later(0.002, turned.set_result, None)
         await turned
+
+
+@contextmanager
+def deaf() -> Iterator[int]:
+    """A port that takes no connection: its queue is full, and nobody accepts."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        address = server.getsockname()
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            with suppress(BlockingIOError):
+                each.connect(address)
+        try:
+            yield address[1]
+        finally:
+            for each in waiting:
+                each.close()
+
+
+@contextmanager
+def resetting() -> Iterator[int]:
+    """A port whose connections are reset as soon as they are there."""
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as server:
+
+        def reset() -> None:
+            with suppress(OSError):
+                while True:
+                    taken, _ = server.accept()
+                    taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    taken.close()
+
+        thread = Thread(target=reset)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()

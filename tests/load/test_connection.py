@@ -12,6 +12,7 @@ import pytest
 from perfkit.load.connection import Connection, HeaderConnection
 from perfkit.load.exchange import ErrorKind, Exchange
 from perfkit.load.pool import Pool
+from tests.conftest import free_port
 from tests.load.conftest import Run
 from tests.load.servers import ACCEPTED, Script, playing, read_request, says, stays
 
@@ -345,6 +346,28 @@ def test_neither_requests_nor_connections_leave_work_for_the_cyclic_collector() 
 
     with asyncio.Runner() as runner:
         runner.run(asyncio.wait_for(check(), 20))
+
+
+@pytest.mark.parametrize("how", ["refused", "garbage"])
+def test_what_fails_leaves_no_work_for_the_cyclic_collector_either(run: Run, how: str) -> None:
+    async def check() -> None:
+        async with playing(says(b"nonsense\r\n\r\n")) as port:
+            pool = Pool("127.0.0.1", port if how == "garbage" else free_port(), limit=1)
+            await ask(pool)
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(20):
+                    failed = await ask(pool)
+                    assert failed.error in (ErrorKind.CONNECT, ErrorKind.PROTOCOL)
+                    assert failed.cause is not None
+                await pool.close()
+                left = [each for each in _garbage() if isinstance(each, Exchange)]
+            finally:
+                gc.enable()
+            assert left == []
+
+    run(check())
 
 
 def _garbage() -> list[object]:

@@ -11,6 +11,7 @@ import pytest
 
 from perfkit.errors import UsageError
 from perfkit.load.arrivals import Segment
+from perfkit.load.foreign import foreign_id, read_foreign_ids
 from perfkit.load.journey import JourneyGenerator
 from perfkit.load.rows import new_ledger
 from perfkit.load.spec import JobIdRule, JourneySpec
@@ -18,7 +19,7 @@ from perfkit.load.usercode import load_user
 from perfkit.load.wire import named_after, pointed_at
 from tests.load.conftest import Run
 from tests.load.journeys import CLOSED, SHOP, accepts, carry_out, play, reply, serving
-from tests.load.servers import playing
+from tests.load.servers import deaf, playing
 from tests.load.specs import MS, S, population, spec_for
 
 
@@ -90,6 +91,22 @@ def test_each_arrival_of_an_open_model_is_one_iteration(run: Run, tmp_path: Path
             f"7/{number}" for number in range(10)
         }
         assert {row["user"] for row in played.rows} == {None}
+
+    run(main())
+
+
+def test_each_arrival_of_an_open_model_is_a_user_that_was_never_here_before(
+    run: Run, tmp_path: Path
+) -> None:
+    code = "async def user(client, ctx):\n    ctx.metric(f'user {ctx.user}', ctx.iteration)\n"
+
+    async def main() -> None:
+        played = await play(tmp_path, code, model="open", segments=(Segment(S // 5, 50.0, 50.0),))
+        told = {
+            each["metric"]: each["value"] for each in played.happened
+            if each["metric"].startswith("own.")
+        }  # fmt: skip
+        assert told == {f"own.user {number}": 0 for number in range(10)}
 
     run(main())
 
@@ -184,6 +201,39 @@ async def user(client, ctx):
     run(main())
 
 
+def test_a_server_that_takes_no_connection_is_an_error_of_its_own_and_no_drop_of_ours(
+    run: Run, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        with deaf() as port:
+            code = "async def user(client, ctx):\n    await client.get('/')\n"
+            played = await play(
+                tmp_path, code, port, segments=population(2), timeout_ns=100 * MS, **CLOSED
+            )
+        assert {row["error"] for row in played.rows} == {"connect"}
+        assert all(row["blocked_ns"] >= 90 * MS for row in played.rows)
+        assert played.counts["errored"] == played.counts["planned"] > 0
+        assert played.outcomes == {"ConnectTimeout at journey.py:2"}
+
+    run(main())
+
+
+def test_a_request_that_cannot_be_written_is_sent_by_nobody_and_says_so(
+    run: Run, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        code = (
+            "async def user(client, ctx):\n"
+            "    await client.get('/', headers={'X': 'a\\r\\nForged: b'})\n"
+        )
+        async with playing(serving(accepts)) as port:
+            played = await play(tmp_path, code, port, segments=population(1), **CLOSED)
+        assert {(row["sent_ns"], row["error"]) for row in played.rows} == {(None, "unsent")}
+        assert played.outcomes == {"LocalProtocolError at journey.py:2"}
+
+    run(main())
+
+
 def test_a_redirect_that_is_followed_is_one_row(run: Run, tmp_path: Path) -> None:
     def answer(request: bytes) -> bytes:
         return reply(302, b"", b"location: /new") if b"/old" in request else reply(200)
@@ -263,6 +313,19 @@ async def user(client, ctx):
                 task.cancel()
 
     run(main())
+
+
+def test_an_answer_that_is_too_deep_names_no_job_and_breaks_nothing() -> None:
+    deep = b'{"id":' + b"[" * 200_000
+    assert pointed_at(deep, "/id") is None
+    assert foreign_id(deep, b"planned") is None
+    assert foreign_id(b'{"id":"%b"}' % (b"x" * 201), b"planned") is None
+    assert foreign_id(b'{"id":"theirs"}', b"planned") == "theirs"
+
+
+def test_ids_are_read_up_to_where_a_kill_tore_their_file(tmp_path: Path) -> None:
+    (tmp_path / "requests.ids").write_bytes("3 größe\n4 halb".encode() + b"\xc3")
+    assert read_foreign_ids(tmp_path / "requests.ids") == {3: "größe"}
 
 
 @pytest.mark.parametrize(

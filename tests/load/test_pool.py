@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from perfkit.load.exchange import ErrorKind, Exchange
 from perfkit.load.pool import Pool
 from tests.conftest import free_port
 from tests.load.conftest import Run
-from tests.load.servers import ACCEPTED, playing, says, stays, until
+from tests.load.servers import ACCEPTED, deaf, playing, resetting, says, stays, until
 
 S = 1_000_000_000
 
@@ -188,6 +190,59 @@ def test_a_name_that_does_not_resolve_is_a_connect_error(run: Run) -> None:
         await load.all_ended()
         assert load.sent[0].error is ErrorKind.CONNECT
         await pool.close()
+
+    run(check())
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".test"])
+def test_a_name_that_no_host_can_have_is_a_connect_error_too(run: Run, host: str) -> None:
+    async def check() -> None:
+        pool = Pool(host, 80, limit=2)
+        load = Batch(pool)
+        for number in range(3):
+            load.submit(number)
+        await load.all_ended()
+        assert {each.error for each in load.sent} == {ErrorKind.CONNECT}
+        assert isinstance(load.sent[0].cause, socket.gaierror)
+        await pool.close()
+
+    run(check())
+
+
+def test_a_server_that_resets_what_it_accepts_costs_its_requests_and_breaks_nothing(
+    run: Run,
+) -> None:
+    async def check() -> None:
+        broken: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: broken.append(context))
+        with resetting() as port:
+            pool = Pool("127.0.0.1", port, limit=8)
+            load = Batch(pool)
+            for number in range(200):
+                load.submit(number)
+            await load.all_ended()
+            await pool.close()
+        assert {each.error for each in load.sent} <= {ErrorKind.RESET, ErrorKind.CONNECT}
+        assert broken == []
+
+    run(check())
+
+
+def test_a_request_waits_for_an_opening_or_for_the_end_of_another(run: Run) -> None:
+    async def check() -> None:
+        with deaf() as port:
+            pool = Pool("127.0.0.1", port, limit=2, connect_timeout_ns=S // 5)
+            load = Batch(pool)
+            connecting = []
+            for number in range(3):
+                load.submit(number)
+                connecting.append(pool.is_connecting)
+            assert connecting == [True, True, False]
+            await load.all_ended()
+            assert {each.error for each in load.sent} == {ErrorKind.CONNECT}
+            for each in load.sent:
+                assert each.sent_ns - each.waiting_since_ns == each.blocked_ns > 0
+            await pool.close()
 
     run(check())
 

@@ -21,8 +21,8 @@ from perfkit.errors import UsageError
 from perfkit.load import process
 from perfkit.load.arrivals import Segment
 from perfkit.load.rows import recover
-from perfkit.load.spec import LoadSpec
-from tests.load.specs import S, read_requests, spec_for
+from perfkit.load.spec import JourneySpec, LoadSpec
+from tests.load.specs import S, population, read_requests, spec_for
 from tests.waiting import wait_until
 
 LONG = {"segments": (Segment(60 * S, 100.0, 100.0),), "load_ns": 60 * S}
@@ -176,6 +176,78 @@ def test_without_a_go_it_ends_and_measures_nothing(url: str, tmp_path: Path, end
             generator.process.stdin = None
         assert generator.ended() == (0, "")
         assert [path.name for path in tmp_path.iterdir()] == ["spec.json"]
+
+
+def journey_of(folder: Path, code: str) -> dict[str, Any]:
+    """Users with this code, as fields of a spec; its output is a folder beside."""
+    (folder / "journey.py").write_text(code)
+    (folder / "output").mkdir()
+    journey = JourneySpec(name="user", user="journey.py:user", folder=str(folder))
+    return {"jobs": (), "journey": journey, "model": "closed", "segments": population(1)}
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        "threading.Thread(target=threading.Event().wait).start()",
+        "asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)",
+        "KEPT.append(asyncio.create_task(stubborn()))",
+    ],
+)
+def test_what_user_code_began_besides_does_not_keep_it_from_its_end(
+    url: str, tmp_path: Path, begun: str
+) -> None:
+    code = f"""
+import asyncio
+import threading
+
+KEPT = []
+
+async def stubborn():
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+async def user(client, ctx):
+    if ctx.iteration == 0:
+        {begun}
+    await client.post("/", content=b"")
+"""
+    with child(spec_for(tmp_path / "output", url, **journey_of(tmp_path, code))) as generator:
+        code, said = generator.ended()
+        assert (code, "Traceback" in said) == (0, False)
+        assert generator.summary["accepted"] == generator.summary["planned"] > 0
+
+
+def test_children_of_user_code_neither_take_its_go_nor_speak_in_its_place(
+    url: str, tmp_path: Path
+) -> None:
+    code = """
+import os
+import subprocess
+
+subprocess.run(["cat"])
+subprocess.run(["echo", "from a child"])
+os.write(1, b"3\\n")
+
+async def user(client, ctx):
+    await client.post("/", content=b"")
+"""
+    spec = spec_for(tmp_path / "output", url, start_ns=0, **journey_of(tmp_path, code))
+    arguments = ("--lifeline-fd", "0", "--await-go")
+    with child(spec, *arguments, stdin=subprocess.PIPE) as generator:
+        assert generator.says() == {"loaded": True}
+        assert generator.process.stdin is not None
+        generator.process.stdin.write(f"{monotonic_ns()}\n")
+        generator.process.stdin.flush()
+        while "finished" not in generator.says():
+            pass
+        generator.process.stdin.close()
+        generator.process.stdin = None
+        assert generator.ended() == (0, "from a child\n3\n")
+        assert generator.summary["accepted"] > 0
 
 
 def test_the_rows_of_a_killed_generator_are_recovered(url: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from perfkit.errors import ResultsNotWritable
 from perfkit.load.exchange import ErrorKind, Exchange
+from perfkit.load.happenings import write_whole
 from perfkit.load.ledger import Ledger
 from perfkit.load.rows import finish, new_ledger, read_ledger, recover, summarize
 from perfkit.recorder.draws import job_id
@@ -229,3 +230,24 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "requests.ledger").write_bytes(b"something else")
     with pytest.raises(ValueError, match="Expecting value"):
         recover(tmp_path)
+
+
+def test_a_ledger_of_which_not_even_the_first_page_was_written_holds_no_row(
+    tmp_path: Path,
+) -> None:
+    for size in (0, 1 << 20):
+        (tmp_path / "requests.ledger").write_bytes(b"\0" * size)
+        assert not recover(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_the_disk_took_in_part_is_an_error_and_not_the_next_ones(
+    tmp_path: Path,
+) -> None:
+    reading, writing = os.pipe2(os.O_NONBLOCK)
+    try:
+        with pytest.raises(ResultsNotWritable, match="No space left"):
+            write_whole(writing, tmp_path, bytes(1 << 20))
+    finally:
+        os.close(reading)
+        os.close(writing)

@@ -139,6 +139,55 @@ def test_stock_transports_get_few_connections(run: Run, tmp_path: Path) -> None:
     run(check())
 
 
+def test_more_requests_at_once_take_more_transports_within_the_limit(
+    run: Run, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        async with (
+            secured(tmp_path, "127.0.0.1") as url,
+            client_of(verify=trusting(), connections=20) as client,
+        ):
+            for _ in range(2):
+                got = await asyncio.gather(*[client.get(f"{url}/echo") for _ in range(40)])
+                peers = {
+                    each.extensions["network_stream"].get_extra_info("client_addr") for each in got
+                }
+                assert 9 <= len(peers) <= 20
+
+    run(check())
+
+
+def test_what_a_request_waits_for_a_connection_is_blocked_time_over_https_too(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+import asyncio
+
+async def user(client, ctx):
+    await asyncio.gather(*[client.get("{url}/echo") for _ in range(3)])
+    await client.get("{url}/echo", extensions={{"name": "alone"}})
+"""
+
+    async def check() -> None:
+        CA.cert_pem.write_to_path(tmp_path / "ca.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        async with secured(tmp_path, "127.0.0.1") as url:
+            played = await play(
+                tmp_path, code.format(url=url), segments=population(1), load_ns=S, connections=1,
+                timeout_ns=5 * S, **CLOSED,
+            )  # fmt: skip
+        assert {row["status"] for row in played.rows} == {200}
+        first, second, third = sorted(played.rows[:3], key=lambda row: row["sent_ns"])
+        assert first["done_ns"] <= second["sent_ns"]
+        assert second["done_ns"] <= third["sent_ns"]
+        assert all(row["blocked_ns"] > 0 for row in (first, second, third))
+        assert third["blocked_ns"] > first["done_ns"] - first["sent_ns"]
+        alone = [row["blocked_ns"] for row in played.rows if row["queue"] == "alone"]
+        assert set(alone) == {0}, "a connection was at hand"
+
+    run(check())
+
+
 def test_a_proxy_is_asked_for_the_whole_url_and_without_one_nobody_is(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

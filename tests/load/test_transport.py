@@ -14,7 +14,7 @@ from perfkit.load.transport import BodyTooLarge, HttpTransport, Timings
 from tests.conftest import free_port
 from tests.load.asgi import behind_uvicorn
 from tests.load.conftest import Run
-from tests.load.servers import ACCEPTED, Script, playing, read_request, says, stays, until
+from tests.load.servers import ACCEPTED, Script, deaf, playing, read_request, says, stays, until
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -168,6 +168,22 @@ def test_a_refused_connection_and_an_unknown_host_are_connect_errors(run: Run) -
             for host in (f"127.0.0.1:{free_port()}", "no-such-host.invalid"):
                 with pytest.raises(httpx.ConnectError):
                     await client.get(f"http://{host}/")
+
+    run(check())
+
+
+@pytest.mark.parametrize("connections", [1, 5])
+def test_a_server_that_takes_no_connection_ends_in_a_connect_timeout(
+    run: Run, connections: int
+) -> None:
+    async def check() -> None:
+        limits = httpx.Timeout(None, connect=0.1, pool=0.05)
+        with deaf() as port:
+            transport = HttpTransport(connections=connections)
+            async with httpx.AsyncClient(transport=transport, timeout=limits) as client:
+                with pytest.raises(httpx.ConnectTimeout) as caught:
+                    await client.get(f"http://127.0.0.1:{port}/")
+                assert caught.value.request.method == "GET"
 
     run(check())
 

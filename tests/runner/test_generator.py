@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.launcher.keeper import start_ticks
-from perfkit.runner.generator import GeneratorProcess
+from perfkit.runner.generator import GeneratorProcess, Sender
 from tests.load.specs import S, spec_for
 from tests.waiting import wait_until
 
@@ -100,6 +101,16 @@ def test_an_interrupt_while_it_is_awaited_does_not_leave_it_alive(
     with pytest.raises(KeyboardInterrupt):
         generator.close()
     assert start_ticks(generator.pid) is None
+
+
+def test_lines_that_are_no_figures_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    said = 'print("3"); print("[]"); print("x"); print(\'{"loaded": true}\')'
+    sender = Sender([sys.executable, "-c", said], os.environ, tmp_path, lead_ns=0)
+    try:
+        wait_until(lambda: sender._loaded.is_set(), 10, "it is loaded")
+    finally:
+        sender.close(0)
 
 
 def test_one_that_is_stopped_has_nothing_more_to_do(generator: GeneratorProcess) -> None:

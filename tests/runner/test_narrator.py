@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from perfkit.cli.output import progress_view
@@ -52,6 +54,23 @@ def test_a_resumed_run_of_which_nothing_is_left_can_say_that_it_is_sealed() -> N
     told: list[Progress] = []
     Narrator(plan, [], told.append, ManualClock()).say("sealed")
     assert told[0].left_s == 0
+
+
+def test_a_beginning_says_of_a_stack_only_where_one_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path / "orders.toml"
+    elsewhere.write_text(
+        'name = "orders"\nload = { model = "open", rate = 5.0 }\n'
+        'target = { url = "http://orders.test/" }\n'
+    )
+    for plan, words in (
+        (build(["light"]), "starting the stack"),
+        (build([str(elsewhere)]), "starting the load generator"),
+    ):
+        with progress_view("plain") as show:
+            Narrator(plan, plan.trials, show, ManualClock()).say("start")
+        assert f"  {words}  " in capsys.readouterr().err
 
 
 def test_lines_tell_a_long_time_in_minutes_and_a_short_one_in_seconds(

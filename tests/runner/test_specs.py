@@ -124,3 +124,19 @@ def test_room_is_asked_for_all_workers_that_will_be_started(
     values: dict[str, Any], most: int
 ) -> None:
     assert most_workers(scenario(**values)) == most
+
+
+@pytest.mark.parametrize(("url", "limit_ns"), [("/orders", 540 * S), ("http://o.test/", 4 * S)])
+def test_only_our_own_way_in_is_trusted_to_keep_idle_connections(
+    tmp_path: Path, url: str, limit_ns: int
+) -> None:
+    path = tmp_path / "orders.toml"
+    sample = "[[job]]\nqueue = 'payments'\n[gateway.payments]\nmedian = '20ms'\n"
+    path.write_text(
+        f"name = 'orders'\nload = {{ model = 'closed', users = 3 }}\n"
+        f"target = {{ url = '{url}' }}\n{'' if '://' in url else sample}"
+    )
+    trial = build([str(path)]).trials[0]
+    stack = Addresses({"payments": "redis://one"})
+    spec = load_spec(trial, stack, asked(trial, SystemClock()), tmp_path, place())
+    assert spec.idle_limit_ns == limit_ns

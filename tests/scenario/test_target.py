@@ -77,6 +77,8 @@ def test_a_template_is_a_target_with_drawn_fields() -> None:
         ({"url": "orders"}, "target.url", "neither a path nor an absolute URL"),
         ({"url": "ftp://host/"}, "target.url", "no URL of a web server"),
         ({"url": "http://"}, "target.url", "no URL of a web server"),
+        ({"url": "HTTP://host/"}, "target.url", "write http://host:port/path"),
+        ({"url": "//host/orders"}, "target.url", "neither a path nor an absolute URL"),
         ({"url": "http://ann:pl4nted@host/"}, "target.url", "a scenario is kept"),
         ({"method": "POST"}, "target.url", "missing"),
         ({"url": "/", "method": "BREW"}, "target.method", "GET"),
@@ -93,6 +95,13 @@ def test_a_template_is_a_target_with_drawn_fields() -> None:
 )
 def test_a_target_that_cannot_be_is_refused(target: dict[str, Any], key: str, words: str) -> None:
     assert words in problems(target=target)[key]
+
+
+def test_a_path_stays_a_path_though_its_query_holds_a_url() -> None:
+    scenario = read(target={"url": "/go?to=http://elsewhere.test/"})
+    assert scenario.target is not None
+    assert not scenario.target.is_absolute
+    assert scenario.has_stack
 
 
 @pytest.mark.parametrize(
