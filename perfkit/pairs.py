@@ -84,13 +84,19 @@ def pair_up(
         faults: added to those of both.
 
     Raises:
-        UsageError: unknown scenario, no pair, a key set for both arms and for one.
+        UsageError: unknown scenario, no pair, a key set for both arms and for one, or the seed for
+            one.
         ScenarioError: an arm is not valid.
     """
     if pairs < 1:
         raise UsageError(f"{pairs} pairs make no comparison", f"use 1 or more; {PAIRS} is usual")
     both = _dotted(values or {})
     for arm in (a, b):
+        if "seed" in _dotted(arm.values):
+            raise UsageError(
+                "the seed is that of both arms, which get the same draws",
+                "set it in both, with --set seed=N",
+            )
         if twice := sorted(both.keys() & _dotted(arm.values).keys()):
             raise UsageError(
                 f"{twice[0]!r} is set for both arms and for one of them", "drop one of the two"

@@ -10,11 +10,13 @@ from typing import Any
 
 from perfkit.api.asked import KEY
 from perfkit.api.comparing_plan import arms_of, ask
+from perfkit.clock import ManualClock
 from perfkit.pairs import arm_of, measured_again, pair_up
 from perfkit.plan import Plan, Trial
-from perfkit.store import StoredRun
+from perfkit.store import RunWriter, StoredRun, open_run
 from perfkit.store.aa import Ledger
-from tests.sealed import MS, SECOND, Row, Sketch, delivery, request, sample, seal
+from perfkit.store.writer import Status
+from tests.sealed import MS, SECOND, Row, Sketch, delivery, request, sample
 
 JOBS = 130
 PREFETCH = {"prefetch": 2}
@@ -29,45 +31,65 @@ PROCESSES = {
 def seal_comparison(
     folder: Path,
     *,
-    slower: float = 1.0,
-    only: Collection[str] = QUEUES,
-    noise: float = 0.01,
-    cpu: float = 1.0,
     pairs: int = 8,
     set_b: Mapping[str, Any] = PREFETCH,
-    invalid: Collection[int] = (),
-    failing: float = 0.0,
-    missing: Collection[int] = (),
     again: Mapping[int, str] | None = None,
     ledger: Ledger | None = None,
-    margins: Mapping[str, float] | None = None,
-    status: str = "complete",
-    reason: str | None = None,
+    asked: Mapping[str, Any] | None = None,
+    **course: Any,
 ) -> StoredRun:
     """A comparison of smoke with a variant of it.
 
     Args:
+        again: pairs that are measured again, and why.
+        asked: as of `ask`, such as its margins.
+        course: as of `seal_plan`.
+    """
+    first, second = arms_of("smoke", "smoke", {}, dict(set_b))
+    plan = pair_up(first, second, pairs=pairs)
+    question = ask(plan, (first, second), ledger or Ledger(), **(asked or {}))
+    if again:
+        plan = measured_again(plan, again)
+    return seal_plan(folder, plan, {KEY: question.document()}, **course)
+
+
+def seal_plan(
+    folder: Path,
+    plan: Plan,
+    facts: Mapping[str, Any],
+    *,
+    slower: float = 1.0,
+    only: Collection[str] = QUEUES,
+    noise: float = 0.01,
+    cpu: float = 1.0,
+    invalid: Collection[int] = (),
+    failing: float = 0.0,
+    failed: Collection[int] = (),
+    missing: Collection[int] = (),
+    status: Status = "complete",
+    reason: str | None = None,
+) -> StoredRun:
+    """The plan of a comparison of smoke with a variant, as if it had been measured.
+
+    Args:
+        facts: for the manifest.
         slower: service time of B by that of A, of the queues in ``only``.
         noise: sd of each trial's own factor on its service times, on the log scale.
         cpu: CPU of B's workers by that of A's.
         invalid: trials of which an accepted job is unexplained.
         failing: share of B's requests that are refused.
-        missing: trials that were never measured.
-        again: pairs that are measured again, and why.
+        failed: trials whose stack did not start.
+        missing: trials that were never begun.
     """
-    first, second = arms_of("smoke", "smoke", {}, dict(set_b))
-    plan = pair_up(first, second, pairs=pairs)
-    asked = ask(plan, (first, second), ledger or Ledger(), margins=margins)
-    if again:
-        plan = measured_again(plan, again)
-    trials = [
-        _trial(each, slower, only, noise, cpu, each.index in invalid, failing)
-        for each in plan.trials
-        if each.index not in missing
-    ]
-    manifest: dict[str, Any] = {**plan.facts(), KEY: asked.document()}
-    manifest["host"] = {"cpus": 2, "fingerprint": "f00"}
-    return seal(folder, *trials, name=plan.name, status=status, reason=reason, **manifest)
+    manifest = {**plan.facts(), **facts, "host": {"cpus": 2, "fingerprint": "f00"}}
+    writer = RunWriter.create(folder, plan.name, manifest, clock=ManualClock())
+    for each in plan.trials:
+        if each.index in failed:
+            writer.fail(each.index, "worker-1 did not start")
+        elif each.index not in missing:
+            sketch = _trial(each, slower, only, noise, cpu, each.index in invalid, failing)
+            sketch.write(writer, each.index)
+    return open_run(writer.seal(status, reason))
 
 
 def planned(**given: Any) -> Plan:

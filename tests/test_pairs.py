@@ -59,6 +59,11 @@ def test_arms_get_their_own_values_and_what_is_set_for_both() -> None:
     assert not are_same(by_arm["A"], by_arm["B"])
 
 
+def test_the_seed_of_one_arm_alone_is_refused() -> None:
+    with pytest.raises(UsageError, match="the seed is that of both arms"):
+        pair_up(A, Arm(name="b", scenario="smoke", values={"seed": 7}))
+
+
 def test_the_windows_are_those_of_a_comparison_unless_they_are_set() -> None:
     window = pair_up(A, B, pairs=1).trials[0].scenario.window
     assert (window.warmup_ns, window.duration_ns, window.drain_ns) == tuple(

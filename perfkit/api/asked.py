@@ -46,6 +46,13 @@ class Asked:
     ledger: FalseAlarms = field(default_factory=FalseAlarms)
     warnings: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    gate: bool = False
+    """Whether a pipeline passes on it."""
+
+    @property
+    def of_versions(self) -> bool:
+        """Whether the arms are versions in trees that were made for it, and are gone after it."""
+        return "ref" in self.facts
 
     def document(self) -> dict[str, Any]:
         """As JSON's types."""
@@ -76,6 +83,7 @@ class Asked:
             },
             "warnings": list(self.warnings),
             "facts": dict(self.facts),
+            **({"gate": True} if self.gate else {}),
         }
 
     @classmethod
@@ -112,6 +120,7 @@ class Asked:
                 ledger=FalseAlarms(**raw["ledger"]),
                 warnings=tuple(str(each) for each in raw.get("warnings", ())),
                 facts=dict(raw.get("facts", {})),
+                gate=bool(raw.get("gate", False)),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise NotARun(

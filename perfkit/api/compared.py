@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -24,7 +24,7 @@ from perfkit.api.environments import environment_difference
 from perfkit.api.runs import Run, open_run
 from perfkit.frames import Primary, primaries_of
 from perfkit.stats import Comparison, Metric, compare_pairs
-from perfkit.stats.detecting import detectable_multiple
+from perfkit.stats.detecting import detectable_by_flips
 from perfkit.verdict import Outcome, describe, outcome, outcome_of
 from perfkit.verdict.telling import (
     FalseAlarms,
@@ -154,15 +154,14 @@ class Compared:
 
         One row per metric. Columns: metric, sd_log (of the pairs' log ratios; of an error rate of
         its differences), pairs, comparisons, own (of the same scenario), mde (found with a power
-        of 80 % by the pairs of this one). NaN where the ledger had nothing.
+        of 80 % by the pairs of this one, among all its metrics). NaN where the ledger had nothing.
         """
-        pairs, rows = max(1, self.comparison.pairs), []
+        pairs, level, rows = max(1, self.comparison.pairs), self.asked.level, []
+        multiple = detectable_by_flips(pairs, max(1, len(self.primaries)), level=level)
         for each in self.primaries:
             noise = self.asked.noise.get(each.name)
             sd = math.nan if noise is None else noise.sd
-            shift = (
-                detectable_multiple(pairs, level=self.asked.level) * sd if pairs > 1 else math.inf
-            )
+            shift = math.inf if math.isinf(multiple) else multiple * sd
             mde = shift if each.is_difference or not shift < 700 else math.expm1(shift)
             rows.append(
                 {
@@ -294,14 +293,35 @@ class Compared:
         if missing := self.attempts.unmeasured:
             found.append(
                 f"{missing} of {self.asked.pairs} pairs were not measured: the comparison was cut "
-                f"short; `perfkit compare --resume {self.run.name}/{self.run.run_id}` measures them"
+                f"short; {self._how_to_go_on()}"
             )
+        found += self._why_invalid()
         if self.left_out:
             found.append(f"not compared, since an arm has no value: {', '.join(self.left_out)}")
         # An inconclusive verdict says these itself.
         if self.outcome != "inconclusive":
             found += self.comparison.warnings
         return [f"{each[0].upper()}{each[1:]}." for each in found]
+
+    def _why_invalid(self) -> Iterator[str]:
+        for arm in ("A", "B"):
+            bad = [
+                each
+                for each in self.attempts.judged.values()
+                if each.arm == arm and not (each.valid or each.pending)
+            ]
+            if bad:
+                why = f": {bad[0].reasons[0]}" if bad[0].reasons else ""
+                more = f" and {len(bad) - 1} more" if bad[1:] else ""
+                yield f"not valid of {arm}: trial {bad[0].trial} ({bad[0].status}{why}){more}"
+
+    def _how_to_go_on(self) -> str:
+        if self.asked.of_versions:
+            return "its versions are not kept: measure it anew"
+        systems = [each["document"].get("system") or {} for each in self.manifest["plan"]]
+        if any(each.get("env") for each in systems):
+            return "values of system.env are not kept: measure it anew"
+        return f"`perfkit compare --resume {self.run.name}/{self.run.run_id}` measures them"
 
     def document(self) -> dict[str, Any]:
         """As JSON's types: what ``comparison.json`` and ``compare --json`` hold."""
@@ -360,5 +380,5 @@ def _mean(values: np.ndarray[Any, np.dtype[np.float64]], plain: bool) -> float:
         return math.nan
     if plain:
         return float(known.mean())
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # zero in one trial, infinite in another
         return float(np.exp(np.log(known).mean()))

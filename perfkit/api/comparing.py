@@ -10,7 +10,6 @@ had, and pandas does not come into the one that measures.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfkit.api.asked import KEY, Asked
 from perfkit.api.comparing_plan import SETTLE_S, arms_of, ask
-from perfkit.api.measure import options_of, unfinished, watch_for
+from perfkit.api.measure import manifest_of, options_of, unfinished, watch_for
 from perfkit.errors import PerfkitError, ResultsNotWritable, UsageError
 from perfkit.pairs import (
     ARMS,
@@ -36,7 +35,6 @@ from perfkit.paths import results_root
 from perfkit.plan import Plan, Value, restore
 from perfkit.runner import Interrupt, Listener, Options, Progress, conduct, extend
 from perfkit.runner import resume as resume_run
-from perfkit.store import list_runs
 from perfkit.store.aa import Ledger, read_ledger
 from perfkit.telemetry.facts import HostFacts
 
@@ -124,6 +122,7 @@ def compare_arms(
     interrupt: Interrupt | None = None,
     command: Sequence[str] | None = None,
     facts: Mapping[str, Any] | None = None,
+    gate: bool = False,
     tell: Tell | None = None,
 ) -> Compared:
     """`compare` of two arms, each a scenario with what is set in it alone.
@@ -131,6 +130,7 @@ def compare_arms(
     Args:
         interrupt, command: as `perfkit.api.measure.measure`.
         facts: JSON that is kept with what was asked.
+        gate: whether `perfkit.api.gating.decide` is to have it; kept too.
         tell: called before anything starts, with the plan, what was asked, and the ledger.
     """
     options = options_of(
@@ -138,7 +138,7 @@ def compare_arms(
     )
     plan = pair_up(a, b, pairs=pairs, values=values, faults=faults)
     ledger = read_ledger(options.results, HostFacts.read().fingerprint)
-    asked = ask(plan, (a, b), ledger, level=level, margins=margins, facts=facts)
+    asked = ask(plan, (a, b), ledger, level=level, margins=margins, facts=facts, gate=gate)
     if tell is not None:
         tell(plan, asked, ledger)
 
@@ -166,39 +166,41 @@ def resume_comparison(
     progress: Listener | None = None,
     interrupt: Interrupt | None = None,
     command: Sequence[str] | None = None,
+    gate: bool = False,
 ) -> Compared:
     """Measure the pairs that an interrupted comparison lacks; half a pair is measured anew.
 
     Args:
         run: folder, run id, or NAME/RUN_ID; None: the newest comparison that is not complete.
+        gate: refuse one that was not begun as a gate.
 
     Raises:
-        UsageError: there is none, it is complete, or it can't be carried on here.
+        NotARun: there is none.
+        UsageError: it is complete, or it can't be carried on here.
     """
-    root = results_root(results)
-    if run is None:
-        waiting = [
-            each
-            for each in list_runs(root)
-            if each.state in ("partial", "unsealed") and each.name.startswith("compare-")
-        ]
-        if not waiting:
-            raise UsageError(
-                f"no comparison in {root} is unfinished", "`perfkit list` shows what there is"
-            )
-        folder = waiting[0].path
-    else:
-        folder = unfinished(run, root)
+    folder = unfinished(run, results_root(results), compared=True)
     options = options_of(
         redis, redis_server, results, command, allow_destructive, settle_s=SETTLE_S
     )
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
+    if manifest is None:
+        raise UsageError(f"{folder} holds no run", "`perfkit list` shows what there is")
     asked, plan = Asked.of(manifest, folder), restore(manifest)
+    if gate and not asked.gate:
+        raise UsageError(
+            f"{folder} was not begun as a gate: its level is {100 * asked.level:g} %",
+            "leave out --gate, or measure anew with it",
+        )
     whole = manifest.get("status") == "complete"
     if whole and not _wanting(folder, plan, asked):
         raise UsageError(
             f"{folder} is complete: no pair of it is left to measure",
             f"`perfkit report {folder}` shows it",
+        )
+    if asked.of_versions:
+        raise UsageError(
+            f"{folder} can't be carried on: the trees and environments of its versions are gone",
+            f"measure it anew, with --baseline {asked.facts['ref']}",
         )
 
     def carry_on(listener: Listener, interrupt: Interrupt) -> Path:
@@ -248,10 +250,12 @@ def _wanting(folder: Path, plan: Plan, asked: Asked) -> dict[int, str]:
         capture_output=True,
         text=True,
         check=False,
+        start_new_session=True,  # a Ctrl-C in the terminal must not break it off
     )
     if told.returncode:
+        said = told.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise PerfkitError(
-            f"{folder} was measured, but its trials could not be judged: {told.stderr.strip()}",
+            f"{folder} was measured, but its trials could not be judged: {said[0]}",
             f"`perfkit compare --resume {folder}` tries again",
         )
     found: dict[str, str] = json.loads(told.stdout)
@@ -270,16 +274,6 @@ def _in_pairs(progress: Listener | None, plan: Plan, asked: Asked) -> Listener:
         tell(replace(told, label=f"pair {trial.repetition + 1} of {asked.pairs}{again}: {name}"))
 
     return listen
-
-
-def _manifest(folder: Path) -> Mapping[str, Any]:
-    """Of a run that is sealed or not."""
-    for name in ("manifest.json", "manifest.partial.json"):
-        with contextlib.suppress(OSError, ValueError):
-            found = json.loads((folder / name).read_bytes())
-            if isinstance(found, dict):
-                return found
-    raise UsageError(f"{folder} holds no run", "`perfkit list` shows what there is")
 
 
 def _dotted(values: Mapping[str, Value]) -> dict[str, Value]:

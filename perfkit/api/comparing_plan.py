@@ -64,6 +64,7 @@ def ask(
     level: float = 0.95,
     margins: Mapping[str, float] | float | None = None,
     facts: Mapping[str, Any] | None = None,
+    gate: bool = False,
 ) -> Asked:
     """All that is fixed before the first trial.
 
@@ -115,6 +116,7 @@ def ask(
         ),
         warnings=tuple(warnings),
         facts=dict(facts or {}),
+        gate=gate,
     )
 
 
@@ -140,6 +142,7 @@ def design_of(plan: Plan, asked: Asked) -> Design:
         metrics=metrics_of(a, b),
         noise=asked.noise,
         warnings=asked.warnings,
+        gate=asked.gate,
     )
 
 

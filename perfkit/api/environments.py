@@ -9,13 +9,21 @@ from typing import Any, Final
 from perfkit.api.comparing_trials import Attempts
 from perfkit.api.runs import Run
 
-__all__ = ["Difference", "environment_difference", "flat", "settings_of_trial", "unlike"]
+__all__ = [
+    "Difference",
+    "environment_difference",
+    "flat",
+    "server_settings",
+    "settings_of_trial",
+    "unlike",
+]
 
 Difference = tuple[str, str, str]
 
 _ALWAYS: Final = ("seed", "name", "description", "build.python", "build.path", "build.folder")
 """Keys that differ of themselves: those of ``build`` are where a version was put to be measured."""
 _ABSENT: Final = "not there"
+_DIGEST: Final = 12
 
 
 def environment_difference(run: Run, attempts: Attempts) -> tuple[Difference, ...]:
@@ -34,10 +42,18 @@ def settings_of_trial(run: Run, trial: int) -> dict[str, Any]:
     return {
         **dict(flat(facts.get("document") or {})),
         **dict(flat(facts.get("settings") or {}, "settings")),
-        **{f"redis.{key}": redis[key] for key in ("version", "server", "binary") if key in redis},
+        **server_settings(redis),
         **{f"system.{key}": system[key] for key in ("broker",) if key in system},
         **dict(flat(system.get("versions") or {}, "system.versions")),
     }
+
+
+def server_settings(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Which server it was, by product, version and build; where its file lies says nothing."""
+    found = {f"redis.{key}": str(facts[key]) for key in ("server", "version") if facts.get(key)}
+    if digest := facts.get("binary_sha256"):
+        found["redis.build"] = str(digest)[:_DIGEST]
+    return found
 
 
 def unlike(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Difference, ...]:

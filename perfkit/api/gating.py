@@ -6,6 +6,7 @@ lies between is inconclusive. Both versions are measured here, now, and in turns
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,21 @@ from perfkit.paths import is_folder, results_root
 # The reading wing is imported when all is measured: pandas beside a measurement is part of it.
 if TYPE_CHECKING:
     from perfkit.api.compared import Compared
+    from perfkit.api.runs import Run
     from perfkit.api.virtualenvs import Tell
     from perfkit.verdict import Gate
     from perfkit.verdict.gating import Judged
 
-__all__ = ["LEVEL", "Gated", "against", "decide", "gate", "ready_to_write"]
+__all__ = [
+    "LEVEL",
+    "Gated",
+    "against",
+    "decide",
+    "enough",
+    "gate",
+    "ready_to_write",
+    "summary_again",
+]
 
 LEVEL: Final = 0.99
 """Of the intervals that a gate judges by."""
@@ -41,10 +52,7 @@ class Gated:
     @property
     def exit_code(self) -> int:
         """0 pass, 4 regression, 5 inconclusive; 130 where it was interrupted."""
-        manifest = self.compared.manifest
-        if manifest["status"] == "partial" and manifest["reason"] == "interrupted":
-            return 130
-        return _EXIT[self.decision]
+        return 130 if _interrupted(self.compared) else _EXIT[self.decision]
 
     def document(self) -> dict[str, Any]:
         """The comparison's, and ``gate`` with what was decided and where it was written."""
@@ -94,7 +102,8 @@ def gate(
     ``junit``: file for JUnit XML. Other arguments, and errors, as `against`.
     """
     target = ready_to_write(junit)
-    options.setdefault("level", LEVEL)
+    options = {"level": LEVEL, **options, "gate": True}
+    enough(options.get("pairs"), options["level"])
     compared = against(
         scenario, baseline=baseline, setup=setup, results=results, say=say, **options
     )
@@ -142,22 +151,53 @@ def decide(compared: Compared, *, junit: str | os.PathLike[str] | None = None) -
     Raises:
         UsageError, ResultsNotWritable: they can't be written.
     """
-    from perfkit.verdict import gate as gate_of
-    from perfkit.verdict.gating import judged
-
     target = ready_to_write(junit)
-    comparison, distrust = compared.comparison, compared.downgraded
-    metrics = judged(comparison, distrust)
-    decision: Gate = "inconclusive" if distrust else gate_of(comparison)
+    decision, metrics = _decided(compared)
     summary = compared.path / "summary.md"
-    _write(summary, summary_of(compared, decision, metrics))
+    _write(summary, _summary(compared, decision, metrics))
     if target is not None:
         _write(target, _junit(compared, decision, metrics))
     return Gated(compared, decision, metrics, summary, target)
 
 
-def summary_of(compared: Compared, decision: Gate, metrics: tuple[Judged, ...]) -> str:
-    """What ``summary.md`` holds: a comment for a pull request."""
+def summary_again(run: Run) -> str:
+    """What ``summary.md`` holds of the run of a gate.
+
+    Raises:
+        NotARun: it is no comparison, or what was asked can't be read.
+    """
+    from perfkit.api.compared import open_comparison
+
+    compared = open_comparison(run)
+    return _summary(compared, *_decided(compared))
+
+
+def _decided(compared: Compared) -> tuple[Gate, tuple[Judged, ...]]:
+    from perfkit.verdict import gate as gate_of
+    from perfkit.verdict.gating import judged
+
+    why = _cut_short(compared) or compared.downgraded
+    return (
+        "inconclusive" if why else gate_of(compared.comparison),
+        judged(compared.comparison, why),
+    )
+
+
+def _cut_short(compared: Compared) -> str | None:
+    """Why the pairs that are there decide nothing: somebody may have seen enough of them."""
+    missing, asked = compared.attempts.unmeasured, compared.asked.pairs
+    if missing:
+        return f"The gate was cut short, {missing} of {asked} pairs were not measured"
+    return "The gate was interrupted" if _interrupted(compared) else None
+
+
+def _interrupted(compared: Compared) -> bool:
+    manifest = compared.manifest
+    return manifest["status"] == "partial" and manifest.get("reason") == "interrupted"
+
+
+def _summary(compared: Compared, decision: Gate, metrics: tuple[Judged, ...]) -> str:
+    """A comment for a pull request."""
     from perfkit.reporting.pull_request import pull_request
 
     return pull_request(
@@ -205,6 +245,23 @@ def _title(compared: Compared) -> str:
 
 def _remarks(compared: Compared) -> tuple[str, ...]:
     return tuple(compared.facts.get("remarks", ()))
+
+
+def enough(pairs: int | None, level: float = LEVEL) -> None:
+    """Whether so many pairs can decide a gate; None is the usual number.
+
+    Raises:
+        UsageError: neither a pass nor a regression could come of them.
+    """
+    from perfkit.pairs import PAIRS
+    from perfkit.stats.flips import smallest_p
+
+    least = next(number for number in itertools.count(2) if smallest_p(number) <= 1 - level)
+    if (wanted := PAIRS if pairs is None else pairs) < least:
+        raise UsageError(
+            f"a gate of {wanted} pairs can decide nothing at {100 * level:g} %",
+            f"ask for {least} or more, with --pairs",
+        )
 
 
 def ready_to_write(junit: str | os.PathLike[str] | None) -> Path | None:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfkit.errors import NotARun, ResultsNotWritable, UsageError
 from perfkit.paths import is_folder, results_root
@@ -15,6 +15,8 @@ from perfkit.plan import SUITE, Plan, Value, build
 from perfkit.runner import Interrupt, Listener, Options, conduct
 from perfkit.runner import resume as resume_run
 from perfkit.store import list_runs
+from perfkit.store.durable import read_json
+from perfkit.store.layout import MANIFEST, UNSEALED
 
 if TYPE_CHECKING:
     from perfkit.api.runs import Run
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from perfkit.scenario import Scenario
 
 __all__ = [
+    "manifest_of",
     "measure",
     "options_of",
     "plan",
@@ -262,24 +265,43 @@ def watch_for(scenario: Scenario) -> Watch | None:
     return watch_of(scenario)
 
 
-def unfinished(run: str | os.PathLike[str] | None, root: Path) -> Path:
-    """The folder of a run that is to be resumed.
+def unfinished(run: str | os.PathLike[str] | None, root: Path, *, compared: bool = False) -> Path:
+    """The folder of a run that is to be resumed; ``compared``: of a comparison, else of no such.
 
     Raises:
         NotARun: there is none.
+        UsageError: it is of the other kind.
     """
-    if run is not None and is_folder(run):
-        return Path(run)
-    entries = list_runs(root)
     if run is None:
-        waiting = [each for each in entries if each.state in ("partial", "unsealed")]
-        if not waiting:
-            raise NotARun(f"no run in {root} is unfinished", "`perfkit list` shows what there is")
-        return waiting[0].path
-    found = [each for each in entries if str(run) in (each.run_id, f"{each.name}/{each.run_id}")]
-    if not found:
-        raise NotARun(f"there is no run {os.fspath(run)!r} in {root}", "`perfkit list` shows them")
-    return found[0].path
+        kind = "comparison" if compared else "run"
+        for each in list_runs(root):
+            if each.state in ("partial", "unsealed") and _is_comparison(each.path) == compared:
+                return each.path
+        raise NotARun(f"no {kind} in {root} is unfinished", "`perfkit list` shows what there is")
+    folder = Path(run) if is_folder(run) else _named(os.fspath(run), root)
+    if manifest_of(folder) is not None and _is_comparison(folder) != compared:
+        what, verb = ("no comparison", "sweep") if compared else ("a comparison", "compare")
+        raise UsageError(f"{folder} is {what}", f"`perfkit {verb} --resume {folder}` carries it on")
+    return folder
+
+
+def manifest_of(folder: Path) -> Mapping[str, Any] | None:
+    """What a run's manifest says, sealed or not; None where there is none that can be read."""
+    for name in (MANIFEST, UNSEALED):
+        with contextlib.suppress(OSError, ValueError):
+            return read_json(folder / name)
+    return None
+
+
+def _is_comparison(folder: Path) -> bool:
+    return "comparison" in (manifest_of(folder) or {})
+
+
+def _named(run: str, root: Path) -> Path:
+    for each in list_runs(root):
+        if run in (each.run_id, f"{each.name}/{each.run_id}"):
+            return each.path
+    raise NotARun(f"there is no run {run!r} in {root}", "`perfkit list` shows them")
 
 
 def _dotted(values: Mapping[str, Value]) -> dict[str, Value]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,13 +72,24 @@ def report(run: Run | str | Path) -> Path:
         dropped += OF_INSTRUMENT
     elif only_requests(opened.stored) and len(opened.stored.trials) == 1:
         dropped.append(COMPARED)
-    if not any(opened.stored.facts(trial).journey for trial in opened.stored.trials):
+    if not any(_has_user_code(opened, trial) for trial in opened.stored.trials):
         dropped.append(OF_USER_CODE)
     return render(notebook, parameters, opened.path, stem="report", dropped=dropped)
 
 
+def _has_user_code(run: Run, trial: int) -> bool:
+    """Whether somebody's code made the requests, and not a template."""
+    document = run.stored.trial_facts(trial).get("document") or {}
+    return bool((document.get("load") or {}).get("user"))
+
+
 def summarise(run: Run) -> tuple[dict[str, Any], str]:
-    """What ``summary.json`` and ``summary.md`` hold."""
+    """What ``summary.json`` and ``summary.md`` hold: the latter of a gate what it decided."""
+    asked = run.manifest.get("comparison")
+    if isinstance(asked, Mapping) and asked.get("gate"):
+        from perfkit.api.gating import summary_again
+
+        return outcome(run), summary_again(run)
     headline = run.headline()
     lines = "\n".join(f"- {line}" for line in headline.lines)
     return outcome(run), f"**{headline.sentence}**\n\n{lines}\n"

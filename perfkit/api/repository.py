@@ -81,24 +81,25 @@ class Repository:
         raise UsageError(f"there is no commit {ref!r} in {self.top}", hint)
 
     def state(self, without: Path | None = None) -> State:
-        """The working tree as it is; ``without``: a folder that does not count.
+        """The working tree as it is; ``without``: a folder whose new files do not count.
 
         Raises:
-            UsageError: it has no commit yet, or git can't tell.
+            UsageError: it has no commit yet, that folder is all of it, or git can't tell.
         """
         head = _git(self.top, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         if head.returncode != 0:
             raise UsageError(f"{self.top} has no commit yet", "commit what there is first")
-        paths = ["--", "."]
+        found = self._changed("--untracked-files=no")
+        outside = []
         if without is not None and without.resolve().is_relative_to(self.top):
             relative = without.resolve().relative_to(self.top)
-            paths.append(f":(exclude,top,literal){relative.as_posix()}")
-        changes = self._must(
-            "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all",
-            "--ignore-submodules=all", *paths,
-        )  # fmt: skip
-        # Each is two letters, a space, and a path that ends with a NUL.
-        found = [each[3:] for each in changes.split("\0") if each]
+            if not relative.parts:
+                raise UsageError(
+                    f"runs are kept in {self.top} itself, so its new files can't be told from them",
+                    "choose a folder of their own with --results DIR or PERFKIT_RESULTS",
+                )
+            outside = ["--", ".", f":(exclude,top,literal){relative.as_posix()}"]
+        found |= self._changed("--untracked-files=all", *outside)
         return State(head.stdout.strip(), tuple(sorted(found)))
 
     def check_out(self, commit: str, folder: Path) -> None:
@@ -117,9 +118,13 @@ class Repository:
         """
         for name in state.changed:
             source, target = self.top / name, folder / name
+            if _beyond_a_link(target, folder):
+                continue  # a folder became a link: what was in it is gone with it
             try:
                 if target.is_symlink() or target.is_file():
                     target.unlink()
+                elif target.is_dir() and (source.is_symlink() or source.is_file()):
+                    shutil.rmtree(target)
                 if source.is_symlink() or source.is_file():
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(source, target, follow_symlinks=False)
@@ -136,6 +141,14 @@ class Repository:
         # Where the folder was gone already, git knows only now that it can forget it.
         if str(folder) in _git(self.top, "worktree", "list", "--porcelain").stdout:
             _git(self.top, "worktree", "prune")
+
+    def _changed(self, *arguments: str) -> set[str]:
+        """Paths that differ from HEAD."""
+        changes = self._must(
+            "status", "--porcelain=v1", "-z", "--no-renames", "--ignore-submodules=all", *arguments
+        )
+        # Each is two letters, a space, and a path that ends with a NUL.
+        return {each[3:] for each in changes.split("\0") if each}
 
     def _names(self) -> list[str]:
         listed = _git(
@@ -155,6 +168,12 @@ class Repository:
                 "mend what git says, and try again",
             )
         return answer.stdout
+
+
+def _beyond_a_link(path: Path, folder: Path) -> bool:
+    """Whether a way leads out of a folder: what is behind a link must not be written to."""
+    parents = path.relative_to(folder).parents
+    return any((folder / each).is_symlink() for each in parents if each.parts)
 
 
 def _words(answer: subprocess.CompletedProcess[str]) -> str:

@@ -92,7 +92,8 @@ def versions(
             view.check(scenario, names[arm])
             recipe = recipe_of(tree, view.inside(place), names[arm], setup)
             if recipe.digest not in made:
-                cache = _cache_of(arm, recipe, state, home, work)
+                never_committed = arm == "candidate" and bool(state.changed)
+                cache = _cache_of(recipe, never_committed, home, work)
                 making = virtualenv(recipe, tree, names[arm], cache, tell)
                 made[recipe.digest] = stack.enter_context(making)
             found = made[recipe.digest]
@@ -145,12 +146,19 @@ def _remarks(ref: str, commit: str, state: State, repository: Repository) -> Ite
             f"{ref} is the commit that is checked out, and nothing is changed: this compares it "
             "with itself (A/A), so whatever is found is a false alarm"
         )
+    if nested := [name for name in state.changed if name.endswith("/")]:
+        yield f"not in the candidate, since they are repositories of their own: {', '.join(nested)}"
+    if (repository.top / ".gitmodules").is_file():
+        yield "submodules are in neither tree"
 
 
-def _cache_of(arm: str, recipe: Recipe, state: State, home: Path, work: Path) -> Path:
-    """Where an environment is kept: not at all where it holds what was never committed."""
-    own = recipe.holds_its_tree
-    return (work if own and arm == "candidate" and state.changed else home) / "environments"
+def _cache_of(recipe: Recipe, never_committed: bool, home: Path, work: Path) -> Path:
+    """Where an environment is kept: not at all where it is of no commit, or points into its tree.
+
+    A command of the user's is run each time, and so can mend what points into a tree that is gone.
+    """
+    goes = recipe.holds_its_tree and (recipe.setup is None or never_committed)
+    return (work if goes else home) / "environments"
 
 
 @dataclass(frozen=True, slots=True)

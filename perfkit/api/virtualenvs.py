@@ -7,8 +7,10 @@
                                            $PERFKIT_VENV, or as .venv in the tree
 
 Those of the first two hold packages alone, so one is made for each digest of those files and kept:
-versions that ask for the same share it. What a command leaves may hold more of its version, so it
-is kept for that version only, and the command is run each time. See tests/api/test_virtualenvs.py.
+versions that ask for the same share it. Where the file names a folder of its version (``-e .``),
+it is made for one comparison, since the trees go after it. What a command leaves may hold more of
+its version too, so it is kept for that version only, and the command is run each time.
+See tests/api/test_virtualenvs.py.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
+from perfkit.api.requirements import included, names_a_path
 from perfkit.errors import ResultsNotWritable, UsageError
 from perfkit.redaction import redact
 
@@ -36,7 +39,6 @@ __all__ = ["Recipe", "Tell", "Virtualenv", "recipe_of", "virtualenv"]
 _REQUIREMENTS: Final = ("requirements.lock", "requirements.txt")
 _PROJECT: Final = "pyproject.toml"
 _DECIDING: Final = ("*.txt", "*.lock", "*.toml", "*.cfg", "*.in", "setup.py", "requirements/*")
-_LOCAL: Final = ("-e", "--editable", ".", "/", "file:")
 _PATIENCE_S: Final = 1800.0
 _TAIL_LINES: Final = 15
 _KEPT: Final = 4
@@ -83,8 +85,10 @@ def recipe_of(tree: Path, folder: Path, version: str, setup: str | None = None) 
     for place in (folder, *folder.parents):
         for name in (*_REQUIREMENTS, _PROJECT):
             if (place / name).is_file():
-                own = name != _PROJECT and _names_a_path(place / name)
-                digest = _digest(place, name, version if own else "")
+                file = place / name
+                own = name != _PROJECT and names_a_path(file)
+                more = () if name == _PROJECT else included(file)
+                digest = _digest(place, name, version if own else "", more=more)
                 return Recipe(place, name, None, digest, holds_its_tree=own)
         if place == tree:
             break
@@ -109,9 +113,9 @@ def virtualenv(
     _make_folder(cache)
     with (cache / f"{recipe.digest}.lock").open("ab") as held:
         # Two that measure may use one at the same time, but only one makes it.
-        fcntl.flock(held, fcntl.LOCK_SH)
+        _lock(held, fcntl.LOCK_SH, version, tell)
         if recipe.setup is not None or not (home / "ready").exists():
-            fcntl.flock(held, fcntl.LOCK_EX)
+            _lock(held, fcntl.LOCK_EX, version, tell)
         kept = (home / "ready").exists()
         try:
             if not kept:
@@ -132,22 +136,26 @@ def virtualenv(
         yield Virtualenv(python, recipe.name, recipe.digest, kept)
 
 
-def _digest(place: Path, *parts: str) -> str:
+def _lock(held: IO[bytes], how: int, version: str, tell: Tell) -> None:
+    """Also where another process makes it, or measures with it: then it is said, and waited."""
+    try:
+        fcntl.flock(held, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        tell(f"waiting for another process that has the environment of {version}")
+        fcntl.flock(held, how)
+
+
+def _digest(place: Path, *parts: str, more: Sequence[Path] = ()) -> str:
     """Over the files that decide, the interpreter, and what else is given."""
     seen = hashlib.blake2b(digest_size=10)
     seen.update(json.dumps([sys.version, sys.base_prefix, *parts]).encode())
     files = {path for pattern in _DECIDING for path in place.glob(pattern) if path.is_file()}
-    for path in sorted(files):
+    named = {os.path.relpath(path, place): path for path in (*files, *more)}
+    for name, path in sorted(named.items()):
         content = path.read_bytes()
-        seen.update(f"\n{path.relative_to(place)} {len(content)}\n".encode(errors="replace"))
+        seen.update(f"\n{name} {len(content)}\n".encode(errors="replace"))
         seen.update(content)
     return seen.hexdigest()
-
-
-def _names_a_path(requirements: Path) -> bool:
-    """Whether a requirement is a folder of the tree: then its environment is the version's own."""
-    text = requirements.read_text(encoding="utf-8", errors="replace")
-    return any(line.strip().startswith(_LOCAL) or "file:" in line for line in text.splitlines())
 
 
 def _make(recipe: Recipe, tree: Path, home: Path, version: str) -> None:
@@ -155,12 +163,12 @@ def _make(recipe: Recipe, tree: Path, home: Path, version: str) -> None:
     if recipe.setup is not None:
         _run(["/bin/sh", "-ec", recipe.setup], tree, home, version, recipe.setup)
         return
-    _run([sys.executable, "-m", "venv", str(venv)], tree, home, version, "python -m venv")
     file = recipe.folder / str(recipe.file)
     if recipe.file == _PROJECT:
         file = home / "dependencies.txt"
         dependencies = _dependencies(recipe.folder / _PROJECT, version)
         file.write_text("".join(f"{each}\n" for each in dependencies), encoding="utf-8")
+    _run([sys.executable, "-m", "venv", str(venv)], tree, home, version, "python -m venv")
     install = [str(venv / "bin" / "python"), "-m", "pip", "install", "--no-input"]
     install += ["--disable-pip-version-check", "-r", str(file)]
     _run(install, recipe.folder, home, version, f"pip install -r {recipe.file}")
@@ -207,8 +215,9 @@ def _check(python: Path, version: str) -> None:
             f"the interpreter of {version} can't be run: {error}", "see what it is made from"
         ) from None
     if asked.returncode != 0:
+        said = asked.stderr.strip().splitlines()[-1:] or ["it does not say why"]
         raise UsageError(
-            f"the environment of {version} can't run workers:\n{_tail(asked.stderr)}",
+            f"the environment of {version} can't run workers: {redact(said[0])}",
             "it needs dramatiq and redis; see what it is made from",
         )
     if tuple(map(int, asked.stdout.split())) < _LEAST_PYTHON:
@@ -275,10 +284,21 @@ def _make_folder(folder: Path) -> None:
 
 
 def _forget_old(cache: Path) -> None:
-    """Remove all but the newest few that nobody uses: each is some hundred megabytes."""
-    homes = [path for path in cache.iterdir() if (path / "ready").exists()]
-    homes.sort(key=lambda path: (path / "ready").stat().st_mtime, reverse=True)
-    for home in homes[_KEPT:]:
+    """Remove what nobody uses but the newest few: each is some hundred megabytes.
+
+    What a process that was killed did not finish goes first.
+    """
+    homes = [path for path in cache.iterdir() if path.is_dir()]
+    made = sorted(((_made_at(path), path) for path in homes), reverse=True)
+    for home in [path for place, (at, path) in enumerate(made) if place >= _KEPT or not at]:
         with (cache / f"{home.name}.lock").open("ab") as held, contextlib.suppress(OSError):
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(home, ignore_errors=True)
+
+
+def _made_at(home: Path) -> float:
+    """When it was last made or taken; 0.0 of one that is not finished."""
+    try:
+        return (home / "ready").stat().st_mtime
+    except OSError:
+        return 0.0

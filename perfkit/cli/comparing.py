@@ -86,9 +86,8 @@ def compare(
     values = values_of(options)
     first, second = settings_of(sets_a, "--set-a"), settings_of(sets_b, "--set-b")
     asked = [*arms, *values, *first, *second, *faults, *margins, *([pairs] if pairs else [])]
-    gating.check(arms, [*first, *second])
+    gating.check(arms, [*first, *second], pairs)
     if resume is not None:
-        gating.refuse("a comparison that is resumed")
         if asked:
             raise UsageError(
                 "--resume carries out what its comparison was asked; nothing else can be given",
@@ -97,7 +96,8 @@ def compare(
         from perfkit.api.comparing import resume_comparison
 
         named = None if resume == NEWEST else resume
-        return _measured(functools.partial(resume_comparison, named), **options)
+        carry_on = functools.partial(resume_comparison, named, gate=gating.gate)
+        return _measured(carry_on, gating, **options)
     if not arms:
         raise UsageError("nothing to compare was named", "write perfkit compare A B")
     if len(arms) > 2:
@@ -125,7 +125,7 @@ def compare(
         compare_both = functools.partial(compare_arms, a, b)
     measure = functools.partial(
         compare_both,
-        **gating.level,
+        **gating.asked,
         pairs=pairs or PAIRS,
         margins=_shares(margins),
         values=values,
@@ -137,7 +137,7 @@ def compare(
 
 def _measured(
     measure: Any,
-    gating: Gating | None = None,
+    gating: Gating,
     *,
     redis: str | None,
     redis_server: str | None,
@@ -162,7 +162,7 @@ def _measured(
             interrupt=interrupt,
             command=["perfkit", *sys.argv[1:]],
         )
-    if gating is not None and gating.gate:
+    if found.asked.gate:  # also of one that is resumed
         return gating.decided(found, as_json)
     lines = [
         *found.sentences(),
@@ -196,16 +196,16 @@ def _foretold(plan: Plan, asked: Asked, ledger: Ledger) -> None:
 
 def _shares(given: Sequence[str]) -> dict[str, float] | None:
     """``--margin 5%`` and ``--margin p99=10%`` as shares by kind."""
-    found: dict[str, float] = {}
+    of_all: dict[str, float] = {}
+    of_one: dict[str, float] = {}
     for text in given:
         kind, sign, value = text.rpartition("=")
         share = _share(value, text)
         if sign:
-            found[kind.strip().lower()] = share
+            of_one[kind.strip().lower()] = share
         else:
-            found |= dict.fromkeys(("p50", "p95", "throughput", "cpu"), share)
-            found.setdefault("p99", 2 * share)
-    return found or None
+            of_all = dict.fromkeys(("p50", "p95", "throughput", "cpu"), share) | {"p99": 2 * share}
+    return of_all | of_one or None
 
 
 def _share(value: str, text: str) -> float:
@@ -213,4 +213,9 @@ def _share(value: str, text: str) -> float:
         number = float(value.strip().removesuffix("%"))
     except ValueError:
         raise UsageError(f"--margin {text!r} is no share", "write 5%, or p99=10%") from None
-    return number / 100 if value.strip().endswith("%") else number
+    if value.strip().endswith("%"):
+        return number / 100
+    if number >= 1:
+        what = f"--margin {text!r} would be {100 * number:g} %"
+        raise UsageError(what, f"write {number:g}% or {100 * number:g}%, whichever is meant")
+    return number

@@ -27,12 +27,14 @@ class Asked:
     setup: str | None
     junit: str | None
 
-    def check(self, arms: Sequence[str], in_one_arm: Sequence[str]) -> None:
+    def check(self, arms: Sequence[str], in_one_arm: Sequence[str], pairs: int | None) -> None:
         """Whether the options go together, and the JUnit file can be written.
 
         Raises:
             UsageError: they don't.
         """
+        from perfkit.api.gating import enough, ready_to_write
+
         if self.junit is not None and not self.gate:
             raise UsageError("--junit says what a gate decided", "add --gate")
         if self.setup is not None and self.baseline is None:
@@ -49,8 +51,8 @@ class Asked:
                     "--set-a and --set-b make the arms differ in more than their version",
                     "set it in both, with --set",
                 )
-        from perfkit.api.gating import ready_to_write
-
+        if self.gate:
+            enough(pairs)
         ready_to_write(self.junit)
 
     def refuse(self, what: str) -> None:
@@ -66,11 +68,11 @@ class Asked:
             )
 
     @property
-    def level(self) -> dict[str, float]:
-        """The level of confidence, where it is not that of any comparison."""
+    def asked(self) -> dict[str, Any]:
+        """What is asked of the comparison otherwise than of one that is no gate."""
         from perfkit.api.gating import LEVEL
 
-        return {"level": LEVEL} if self.gate else {}
+        return {"level": LEVEL, "gate": True} if self.gate else {}
 
     def against(self, scenario: str) -> Callable[..., Compared]:
         """What compares the working tree with the baseline."""

@@ -47,8 +47,9 @@ class Effect:
     sd: float
     """Of the differences, on the log scale for a ratio; NaN where the interval is by rank."""
     mde: float
-    """Found with a power of 80 %, in the unit of ``estimate``; from the planned noise, else from
-    an upper limit of this experiment's."""
+    """Found with a power of 80 % by the test that compares, among all the metrics, in the unit of
+    ``estimate``; from the planned noise, else from an upper limit of this experiment's. +infinity
+    where the pairs are too few to find anything."""
     correlation: float
     """Between the arms over the pairs, on the log scale for a ratio: what pairing gained."""
 

@@ -14,15 +14,17 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["max_t_sign_flip"]
+__all__ = ["MOST_EXACT", "TIE", "max_t_sign_flip", "sign_flips", "smallest_p"]
 
 Array = npt.NDArray[np.float64]
 
-_MOST_EXACT: Final = 16  # pairs of which every flip is tried
+MOST_EXACT: Final = 16
+"""Pairs of which every flip is tried."""
 _FLIPS: Final = 2**13  # of more pairs, drawn at random
 _MOST_BLOCKS: Final = 256
 _CHUNK: Final = 2048
-_TIE: Final = 1e-9  # a sum in another order may miss the observed one by rounding; of lengths of 1
+TIE: Final = 1e-9
+"""A sum in another order may miss the observed one by so much; of vectors whose length is 1."""
 
 
 def max_t_sign_flip(differences: npt.ArrayLike, *, seed: int = 1) -> Array:
@@ -60,15 +62,20 @@ def max_t_sign_flip(differences: npt.ArrayLike, *, seed: int = 1) -> Array:
     order = np.argsort(-observed, kind="stable")
     units, observed = units[:, order], observed[order]
     reached, flips = np.zeros(len(observed)), 0
-    for signs in _signs(len(units), seed):
+    for signs in sign_flips(len(units), seed):
         found = np.abs(signs @ units)
         # Down the order, a metric competes with itself and with those less extreme than it.
         rivals = np.maximum.accumulate(found[:, ::-1], axis=1)[:, ::-1]
-        reached += (rivals >= observed - _TIE).sum(axis=0)
+        reached += (rivals >= observed - TIE).sum(axis=0)
         flips += len(signs)
     adjusted = np.empty(len(observed))
     adjusted[order] = np.maximum.accumulate(reached / flips)
     return adjusted
+
+
+def smallest_p(pairs: int) -> float:
+    """The smallest p that so many pairs can have, whatever they differ by."""
+    return 2.0 ** (1 - pairs) if pairs <= MOST_EXACT else 1 / _FLIPS
 
 
 def _blocks(units: Array) -> Array:
@@ -79,12 +86,12 @@ def _blocks(units: Array) -> Array:
     return np.add.reduceat(units, starts, axis=0)
 
 
-def _signs(pairs: int, seed: int) -> Iterator[Array]:
+def sign_flips(pairs: int, seed: int) -> Iterator[Array]:
     """Chunks of flips, (flips, pairs) of +1 and -1, the observed signs among them.
 
     The first pair keeps its sign: the statistic is the same for a flip and its mirror image.
     """
-    if pairs <= _MOST_EXACT:
+    if pairs <= MOST_EXACT:
         bits = (np.arange(2 ** (pairs - 1))[:, None] >> np.arange(pairs - 1)) & 1
     else:
         bits = np.random.default_rng(seed).integers(0, 2, size=(_FLIPS, pairs - 1), dtype=np.int8)

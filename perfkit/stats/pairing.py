@@ -16,9 +16,9 @@ import numpy.typing as npt
 from scipy.stats import binomtest, rankdata
 
 from perfkit.stats.comparison import Comparison, Effect, Metric, Stability
-from perfkit.stats.detecting import detectable_multiple, minimum_detectable_effect, upper_sd
+from perfkit.stats.detecting import detectable_by_flips, upper_sd
 from perfkit.stats.estimate import Estimate
-from perfkit.stats.flips import max_t_sign_flip
+from perfkit.stats.flips import max_t_sign_flip, smallest_p
 from perfkit.stats.spread import median_interval, student_interval, varies
 
 __all__ = ["LEAST_PAIRS", "compare_pairs"]
@@ -67,8 +67,9 @@ def compare_pairs(
         seed: of the random flips, which only more than 16 pairs need.
 
     Returns:
-        Never a refusal for want of evidence: a metric that is NaN in a valid pair has a NaN effect
-        and a warning; so have intervals of too few pairs.
+        Never a refusal for want of evidence: of no metric at all there are no effects; a metric
+        that is NaN in a valid pair has a NaN effect and a warning; so have intervals of too few
+        pairs.
 
     Raises:
         ValueError: the shapes do not fit; a value is -infinity, or negative on the ratio scale; a
@@ -90,8 +91,9 @@ def compare_pairs(
         _Differences(first[:, each], second[:, each], metric) for each, metric in enumerate(named)
     ]
     adjusted, alone = _tested(differences, seed)
+    family = sum(each.read for each in differences)
     effects = tuple(
-        _effect(found, metric, float(bound), level, float(p), float(p_adjusted))
+        _effect(found, metric, float(bound), level, float(p), float(p_adjusted), family)
         for found, metric, bound, p, p_adjusted in zip(
             differences, named, margins, alone, adjusted, strict=True
         )
@@ -160,7 +162,13 @@ def _tested(differences: list[_Differences], seed: int) -> tuple[Array, Array]:
 
 
 def _effect(
-    found: _Differences, metric: Metric, margin: float, level: float, p: float, p_adjusted: float
+    found: _Differences,
+    metric: Metric,
+    margin: float,
+    level: float,
+    p: float,
+    p_adjusted: float,
+    family: int,
 ) -> Effect:
     pairs, warnings = len(found.values), []
     point, sd = math.nan, math.nan
@@ -204,7 +212,7 @@ def _effect(
         p_adjusted=p_adjusted,
         margin=margin,
         sd=sd,
-        mde=_findable(noise, pairs, metric, level),
+        mde=_findable(noise, pairs, metric, level, family),
         correlation=found.correlation,
     )
 
@@ -219,12 +227,13 @@ def _why_by_rank(found: _Differences) -> str:
     return "zero or infinite in one arm of a pair: median, interval by rank"
 
 
-def _findable(noise: float, pairs: int, metric: Metric, level: float) -> float:
-    if not math.isfinite(noise) or pairs < 1:
+def _findable(noise: float, pairs: int, metric: Metric, level: float, family: int) -> float:
+    if not math.isfinite(noise) or not (pairs and family):
         return math.nan
-    if metric.scale == "ratio":
-        return minimum_detectable_effect(noise, pairs, level=level)
-    return detectable_multiple(pairs, level=level) * noise
+    multiple = detectable_by_flips(pairs, family, level=level)
+    if math.isinf(multiple):
+        return math.inf
+    return _change(multiple * noise) if metric.scale == "ratio" else multiple * noise
 
 
 def _stability(shaky: Flags, level: float) -> Stability:
@@ -255,7 +264,7 @@ def _remarks(
         )
     if pairs < LEAST_PAIRS:
         found.append(f"exploratory: {pairs} pairs, {LEAST_PAIRS} are the least for a verdict")
-    elif 2.0 ** (1 - pairs) > 1 - level:
+    elif smallest_p(pairs) > 1 - level:
         found.append(
             f"{pairs} pairs can't reach p <= {1 - level:.2g}: no effect can be significant"
         )
@@ -266,7 +275,7 @@ def _table(values: npt.ArrayLike) -> Array:
     table = np.asarray(values, dtype=np.float64)
     if table.ndim == 1:
         table = table[:, None]
-    if table.ndim != 2 or not table.shape[1]:
+    if table.ndim != 2:
         raise ValueError(f"an arm must be trials x metrics, not of shape {table.shape}")
     return table
 

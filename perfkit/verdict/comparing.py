@@ -136,6 +136,8 @@ def _opening(comparison: Comparison, effect: Effect, said: Outcome) -> str:
                 "no detectable difference; this experiment would have found ≥ "
                 f"{found} with 80 % power"
             )
+        case "no detectable difference" if effect.mde == math.inf:
+            return "no detectable difference; so few pairs would have found none"
         case "no detectable difference":
             return "no detectable difference; what would have been found is not known"
         case "inconclusive":

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from perfkit.scenario import Scenario, settings_of
-from perfkit.stats.detecting import detectable_multiple
+from perfkit.stats.detecting import detectable_by_flips, interval_multiple
+from perfkit.stats.flips import smallest_p
 from perfkit.stats.pairing import LEAST_PAIRS
 from perfkit.store.aa import Noise
 from perfkit.units import format_duration, format_percent
+from perfkit.verdict.comparing import p_words
 
 __all__ = ["Design", "Resolution", "foretell", "half_width", "resolutions", "utilisation"]
 
@@ -48,6 +50,7 @@ class Design:
     noise: Mapping[str, Noise]
     """By name, of those in the ledger."""
     warnings: tuple[str, ...] = ()
+    gate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,8 @@ class Resolution:
     name: str
     kind: str
     mde: float
+    half: float
+    """Upper end of the interval that is to be expected where nothing differs."""
     margin: float
 
     @property
@@ -67,15 +72,26 @@ class Resolution:
 
 def resolutions(design: Design) -> list[Resolution]:
     """One of each metric of which the ledger knows the noise."""
-    multiple = detectable_multiple(design.pairs, level=design.level)
-    found = []
-    for name, kind in design.metrics.items():
-        if (noise := design.noise.get(name)) is None:
-            continue
-        shift = multiple * noise.sd if noise.sd else 0.0
-        mde = shift if kind == "errors" else math.expm1(min(shift, 700.0))
-        found.append(Resolution(name=name, kind=kind, mde=mde, margin=design.margins[kind]))
-    return found
+    multiple = detectable_by_flips(design.pairs, len(design.metrics), level=design.level)
+    half = interval_multiple(design.pairs, design.level)
+    return [
+        Resolution(
+            name=name,
+            kind=kind,
+            mde=_effect(multiple, design.noise[name].sd, kind),
+            half=_effect(half, design.noise[name].sd, kind),
+            margin=design.margins[kind],
+        )
+        for name, kind in design.metrics.items()
+        if name in design.noise
+    ]
+
+
+def _effect(multiple: float, sd: float, kind: str) -> float:
+    if math.isinf(multiple):
+        return math.inf
+    shift = multiple * sd
+    return shift if kind == "errors" else math.expm1(shift) if shift < 700 else math.inf
 
 
 def foretell(design: Design) -> list[str]:
@@ -114,12 +130,22 @@ def _margins(margins: Mapping[str, float]) -> str:
 
 def _findable(design: Design) -> Iterator[str]:
     found = resolutions(design)
-    if not found:
+    least, wanted = smallest_p(design.pairs), 1 - design.level
+    if least > wanted:
+        yield (
+            f"It can prove no difference: {design.pairs} pairs have a p of {p_words(least)} at "
+            f"the least, and {p_words(wanted)} is wanted."
+        )
+    elif not found:
         yield (
             "What it can resolve is not known: this machine's A/A ledger has nothing on it. "
             "`perfkit compare A A` measures it, in as many pairs."
         )
-        return
+    else:
+        yield from _told(design, found)
+
+
+def _told(design: Design, found: list[Resolution]) -> Iterator[str]:
     own = all(design.noise[each.name].own for each in found)
     basis = "of this scenario" if own else "of other scenarios, so take it as a hint"
     count = max(design.noise[each.name].comparisons for each in found)
@@ -132,10 +158,19 @@ def _findable(design: Design) -> Iterator[str]:
     if blunt:
         names = ", ".join(f"{each.name} (margin {_size(each, each.margin)})" for each in blunt)
         yield f"It cannot resolve what matters in: {names}."
+    wide = [each for each in found if each.half >= each.margin]
+    if wide and design.gate:
+        names = ", ".join(f"{each.name} (±{_size(each, each.half)})" for each in wide)
+        yield (
+            f"The gate would hardly pass even what is equal: intervals as wide as the margin in "
+            f"{names}. More pairs, a longer window (--duration) or a wider --margin help."
+        )
 
 
 def _size(each: Resolution, value: float | None = None) -> str:
     size = each.mde if value is None else value
+    if math.isinf(size):
+        return "∞"
     return f"{100 * size:.2g} points" if each.kind == "errors" else format_percent(size)
 
 
@@ -146,11 +181,9 @@ def _cautions(design: Design) -> Iterator[str]:
             "the least, 8 the usual number"
         )
     yield from design.warnings
-    busiest = max(
-        (utilisation(each) for each in (design.a, design.b)),
-        key=lambda each: -1.0 if math.isnan(each) else each,
-    )
-    jobs = design.a.offered_per_s * design.a.window_ns / 1e9
+    arm = max((design.a, design.b), key=lambda each: _or(utilisation(each), -1.0))
+    busiest = utilisation(arm)
+    jobs = arm.offered_per_s * arm.window_ns / 1e9
     if busiest >= 1:
         yield (
             f"the gateway alone keeps the workers' slots {format_percent(busiest, 0)} busy: an arm "
@@ -165,7 +198,7 @@ def _cautions(design: Design) -> Iterator[str]:
         )
     few = [
         queue
-        for queue, share in _shares(design.a).items()
+        for queue, share in _shares(arm).items()
         if math.isfinite(jobs) and jobs * share * 0.01 < _LEAST_BEYOND
     ]
     if few:
@@ -209,6 +242,10 @@ def half_width(rho: float, jobs: float) -> float:
         raise ValueError(f"rho = {rho} must lie between 0 and 1, jobs = {jobs} be positive")
     spread = 2 + 5 * rho - 4 * rho**2 + rho**3
     return 1.96 * math.sqrt(spread / (rho * jobs)) / (1 - rho)
+
+
+def _or(value: float, instead: float) -> float:
+    return instead if math.isnan(value) else value
 
 
 def _shares(scenario: Scenario) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,41 @@ def test_a_deleted_file_is_deleted_and_a_link_stays_a_link(mill: Repository, res
         assert (tree_of(both, "baseline") / "gone.txt").read_text() == "here"
 
 
+def test_files_folders_and_links_may_take_each_others_place(
+    mill: Repository, results: Path, tmp_path: Path
+) -> None:
+    for name in ("one/x.txt", "two/x.txt", "three"):
+        mill.write(name, "committed")
+    mill.commit()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x.txt").write_text("not of the repository")
+    shutil.rmtree(mill.top / "one")
+    (mill.top / "one").write_text("a file now")
+    shutil.rmtree(mill.top / "two")
+    (mill.top / "two").symlink_to(outside)
+    (mill.top / "three").unlink()
+    mill.write("three/x.txt", "a folder now")
+    with versions(
+        mill.scenario, "HEAD", results=results, setup=BORROWED, tell=lambda _: None
+    ) as both:
+        candidate, baseline = tree_of(both, "candidate"), tree_of(both, "baseline")
+        assert (candidate / "one").read_text() == "a file now"
+        assert (candidate / "two").readlink() == outside
+        assert (candidate / "three" / "x.txt").read_text() == "a folder now"
+        assert (baseline / "two" / "x.txt").read_text() == "committed"
+    assert (outside / "x.txt").read_text() == "not of the repository"
+
+
+def test_repositories_within_are_named_as_left_out(mill: Repository, results: Path) -> None:
+    Repository(mill.top / "vendor").commit()
+    mill.write(".gitmodules", "")
+    with versions(mill.scenario, "old", results=results, setup=BORROWED, tell=lambda _: None) as it:
+        told = " ".join(it.remarks)
+        assert "not in the candidate, since they are repositories of their own: vendor/" in told
+        assert "submodules are in neither tree" in told
+
+
 def test_the_same_commit_without_changes_is_said_to_be_the_same(
     mill: Repository, results: Path
 ) -> None:
@@ -124,6 +160,25 @@ def test_results_in_the_repository_are_no_change_of_it(mill: Repository) -> None
     ) as both:
         assert both.facts["changed"] == []
     assert left_of(results) == []
+
+
+def test_what_is_committed_among_the_results_and_was_changed_is_a_change(mill: Repository) -> None:
+    mill.write("results/README.md", "old")
+    mill.commit()
+    mill.write("results/README.md", "new")
+    mill.write("results/mill/manifest.json", "{}")
+    with versions(
+        mill.scenario, "HEAD", results=mill.top / "results", setup=BORROWED, tell=lambda _: None
+    ) as both:
+        assert both.facts["changed"] == ["results/README.md"]
+
+
+def test_results_that_are_all_of_the_repository_are_refused(mill: Repository) -> None:
+    with (
+        pytest.raises(UsageError, match="runs are kept in"),
+        versions(mill.scenario, "old", results=mill.top, setup=BORROWED, tell=lambda _: None),
+    ):
+        pass
 
 
 def test_hooks_and_the_variables_of_a_hook_have_no_effect(

@@ -28,17 +28,17 @@ def test_half_a_pair_that_was_interrupted_is_measured_anew_as_a_whole(tmp_path: 
 
 @pytest.mark.full
 def test_an_aa_comparison_is_measured_sealed_and_kept_in_the_ledger(
-    tmp_path: Path, start: Start
+    tmp_path: Path, measuring: Start
 ) -> None:
-    measuring = start("compare", "first", "first", *SHORT)
-    assert measuring.code(600) == 0, measuring.said()
-    assert "first (B) against first (A): 2 pairs of trials" in measuring.said()
-    found = open_comparison(measuring.run_folder())
+    run = measuring("compare", "first", "first", *SHORT)
+    assert run.code(600) == 0, run.said()
+    assert "first (B) against first (A): 2 pairs of trials" in run.said()
+    found = open_comparison(run.run_folder())
     assert found.same
     assert found.outcome == "inconclusive"  # two pairs are exploratory
     document = json.loads((found.path / "comparison.json").read_text())
     assert document["sentences"] == list(found.sentences())
-    ledger = read_ledger(measuring.results, found.manifest["host"]["fingerprint"])
+    ledger = read_ledger(run.results, found.manifest["host"]["fingerprint"])
     assert len(ledger.entries) <= 1  # none where no pair was valid
     for a, b in found.pairs:
         seeds = [found.run.stored.facts(trial).seed for trial in (a, b)]
@@ -52,14 +52,16 @@ def test_an_aa_comparison_is_measured_sealed_and_kept_in_the_ledger(
 
 
 @pytest.mark.full
-def test_an_interrupted_comparison_is_sealed_and_carried_on(tmp_path: Path, start: Start) -> None:
-    measuring = start("compare", "first", "--set-b", "prefetch=2", *SHORT)
-    measuring.until_it_says("trial 2 of 4", 300)
-    measuring.send(signal.SIGINT)
-    assert measuring.code(120) == 130, measuring.said()
-    folder = measuring.run_folder()
+def test_an_interrupted_comparison_is_sealed_and_carried_on(
+    tmp_path: Path, measuring: Start
+) -> None:
+    run = measuring("compare", "first", "--set-b", "prefetch=2", *SHORT)
+    run.until_it_says("trial 2 of 4", 300)
+    run.send(signal.SIGINT)
+    assert run.code(120) == 130, run.said()
+    folder = run.run_folder()
     assert open_comparison(folder).pairs == ()
-    again = start("compare", "--resume", "--no-report", "--progress", "plain")
+    again = measuring("compare", "--resume", "--no-report", "--progress", "plain")
     assert again.code(600) in (0, 4), again.said()
     found = open_comparison(folder)
     assert found.attempts.unmeasured == 0

@@ -12,10 +12,19 @@ from tests.fresh import in_fresh_interpreter
 INNER = {
     "LEAST_PAIRS",
     "LEAST_TRIALS",
+    "MOST_EXACT",
     "Scale",
+    "TIE",
+    "binomial_cdf",
+    "binomial_ppf",
+    "detectable_by_flips",
     "detectable_multiple",
+    "interval_multiple",
     "median_interval",
+    "sign_flips",
+    "smallest_p",
     "student_interval",
+    "student_ppf",
     "varies",
 }
 

@@ -174,6 +174,8 @@ def test_no_difference_is_never_claimed() -> None:
     assert said.startswith(
         "no detectable difference; this experiment would have found ≥ 5.5 % with 80 % power: P95"
     )
+    nothing = _text(replace(_effect(-20, 30, 0.9), mde=math.inf))
+    assert "so few pairs would have found none" in nothing
     unknown = _text(replace(_effect(-20, 30, 0.9), mde=math.nan, sd=math.nan))
     assert "what would have been found is not known" in unknown
     assert "nan" not in unknown

@@ -10,6 +10,7 @@ import pytest
 
 from perfkit.api.comparing_plan import arms_of, ask, design_of
 from perfkit.pairs import pair_up
+from perfkit.stats.detecting import detectable_by_flips
 from perfkit.store.aa import AA, Figure, Ledger
 from perfkit.verdict.foretelling import foretell, half_width, resolutions, utilisation
 from tests.store.test_aa import FOUND
@@ -21,10 +22,15 @@ FIGURES = (
 )
 
 
-def foretold(*known: AA, set_b: dict[str, Any] | None = None, **given: Any) -> str:
+def foretold(
+    *known: AA,
+    set_b: dict[str, Any] | None = None,
+    asked: dict[str, Any] | None = None,
+    **given: Any,
+) -> str:
     a, b = arms_of("smoke", "smoke", {}, set_b or {})
     plan = pair_up(a, b, **given)
-    return "\n".join(foretell(design_of(plan, ask(plan, (a, b), Ledger(known)))))
+    return "\n".join(foretell(design_of(plan, ask(plan, (a, b), Ledger(known), **(asked or {})))))
 
 
 def test_without_a_ledger_it_says_that_it_does_not_know() -> None:
@@ -36,12 +42,12 @@ def test_without_a_ledger_it_says_that_it_does_not_know() -> None:
 
 
 def test_with_a_ledger_it_says_what_it_finds_and_what_it_cannot_resolve() -> None:
-
     said = foretold(replace(FOUND, figures=FIGURES))
-    # 8 pairs find 1.157 s_d (statistics.md, 1.3): exp(1.157 x 0.02) - 1 and exp(1.157 x 0.3) - 1
-    assert "P95 of payments 2.3 %" in said
-    assert "P99 of payments 41.5 %" in said
-    assert "error rate 0.12 points" in said
+    # 8 pairs find 1.88 s_d of one metric among 12: exp(1.88 x 0.02) - 1, and so on.
+    assert detectable_by_flips(8, 12) == pytest.approx(1.88, abs=0.04)
+    assert "P95 of payments 3.8 %" in said
+    assert "P99 of payments 7" in said
+    assert "error rate 0.19 points" in said
     assert "It cannot resolve what matters in: P99 of " in said
     assert "(margin 10.0 %)" in said
     assert "of other scenarios, so take it as a hint" in said
@@ -54,6 +60,29 @@ def test_few_pairs_other_work_and_a_busy_system_are_warned_of() -> None:
     assert "busy: one trial of" in foretold(values={"rate": 250.0})
     assert "will not sustain its load" in foretold(set_b={"rate": 1000.0})
     assert "lie beyond the P99 of payments" in foretold(values={"rate": 20.0})
+
+
+def test_pairs_that_can_prove_nothing_are_told_of_before_anything_is_measured() -> None:
+    known = replace(FOUND, figures=FIGURES)
+    said = foretold(known, pairs=7, asked={"level": 0.99})
+    assert "It can prove no difference: 7 pairs have a p of .0156 at the least" in said
+    assert "With 80 % power" not in said
+    assert "It can prove no difference" not in foretold(known, pairs=7)
+
+
+def test_a_gate_is_told_where_its_intervals_are_wider_than_its_margins() -> None:
+    known = replace(FOUND, figures=FIGURES)
+    said = foretold(known, asked={"level": 0.99, "gate": True})
+    # At 99 % half an interval of 8 pairs is 1.237 s_d: exp(1.237 x 0.3) - 1.
+    assert "hardly pass even what is equal: intervals as wide as the margin in P99 of " in said
+    assert "P99 of payments (±44.9 %)" in said
+    assert "P95 of payments (±" not in said
+    assert "hardly pass" not in foretold(known, asked={"level": 0.99})
+
+
+def test_the_busier_arm_is_the_one_that_is_warned_of() -> None:
+    said = foretold(set_b={"rate": 250.0}, values={"duration": "20s"})
+    assert "one trial of 5,000 jobs" in said  # of B: 250/s for 20 s
 
 
 def test_utilisation_is_load_times_mean_delay_over_slots() -> None:
