@@ -30,7 +30,7 @@ FOUND_AT: Final = 0.05
 """The adjusted p at which a change counts as found; what it is called rests on margins too."""
 MEASURED: Final = Path(__file__).with_name("measured")
 
-# Shorter than a comparison's own, for fifteen of them in an hour and a half: 400 to 500 jobs a trial.
+# Shorter than a comparison's own, for fifteen of them in an hour and a half: 400 to 500 jobs each.
 _WINDOWS: Final = ("--warmup", "2s", "--duration", "10s", "--drain", "5s")
 _HASHING: Final = "tests/benchmarks/hashing.toml"
 _WAITING: Final = "tests/benchmarks/waiting.toml"
