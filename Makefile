@@ -34,7 +34,9 @@ report: $(READY) ## Measure the first scenario on 1, 2 and 4 workers; leave one 
 
 # Three at a time, since most of them wait; what they say of a measured run holds on a busy machine
 # too (tests/soundness.py).
-# The ci profile draws the same examples each time; test-full explores new ones.
+# The ci profile draws the same examples each time; test-full explores new ones. Bytecode is kept,
+# whatever the shell says: hundreds of children would compile all they import.
+test test-full nbval: export PYTHONDONTWRITEBYTECODE :=
 test: $(READY) lint ## Lint, types, tests, notebooks
 	@$(BIN)/python -m pytest -m "not full" -q --hypothesis-profile=ci -n 3 --dist loadfile --no-loadscope-reorder
 	@$(MAKE) --no-print-directory nbval
@@ -46,7 +48,8 @@ nbval:
 	  --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 test-full: $(READY) lint ## The above, and browser tests, wheel installs, every kill
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -m "not full" -q -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m full -q -n 2 --dist loadfile --no-loadscope-reorder
 	@$(MAKE) --no-print-directory nbval
 
 lint: $(READY)

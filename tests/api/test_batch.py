@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from perfkit.api import batch, notebook
-from perfkit.api.history import example_run
 from perfkit.api.runs import Run
 from perfkit.errors import RunInvalid, UsageError
 from perfkit.paths import example_data
+from tests.examples import example
 from tests.sealed import Sketch, request, seal
 
 
@@ -116,13 +116,13 @@ def test_a_comma_in_an_axis_is_refused() -> None:
 
 
 def test_a_sound_run_ends_with_a_sentence() -> None:
-    said = batch.conclude(example_run("good")).plain
+    said = batch.conclude(example("good")).plain
     assert said == "3 trials measured, none of them INVALID or cut short."
 
 
 def test_a_trial_cut_short_ends_the_batch_with_its_name() -> None:
     with pytest.raises(RunInvalid, match="cut was cut short: perfkit ended") as ended:
-        batch.conclude(example_run("bad"))
+        batch.conclude(example("bad"))
     assert "death" not in ended.value.what  # a failed threshold is a result
     assert ended.value.exit_code == 3
 

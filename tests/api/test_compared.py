@@ -13,11 +13,13 @@ import pytest
 from perfkit.api.compared import Compared, open_comparison
 from perfkit.api.comparing_document import write_comparison
 from perfkit.api.comparing_ledger import entry_of
+from perfkit.api.environments import server_settings, unlike
 from perfkit.api.runs import Run
 from perfkit.api.validity import invalid_pairs
 from perfkit.errors import NotARun
+from perfkit.stats.detecting import detectable_by_flips
 from perfkit.store.aa import Ledger
-from tests.comparisons import seal_comparison
+from tests.comparisons import planned, seal_comparison
 from tests.sealed import Sketch, request, seal
 from tests.store.test_aa import FOUND
 
@@ -135,7 +137,8 @@ def test_the_noise_floor_is_what_the_ledger_knew(same: Compared) -> None:
     floor = same.noise_floor.set_index("metric")
     known = floor.loc["P95 of payments"]
     assert known["sd_log"] == pytest.approx(0.03)
-    assert known["mde"] == pytest.approx(math.expm1(1.435 * 0.03), rel=1e-3)  # of six pairs
+    multiple = detectable_by_flips(6, len(same.primaries))
+    assert known["mde"] == pytest.approx(math.expm1(multiple * 0.03), rel=1e-3)
     assert math.isnan(floor.loc["CPU ms per job", "sd_log"])
     assert (same.ledger.tested, same.ledger.false_alarms) == (4, 0)
 
@@ -164,9 +167,56 @@ def test_a_comparison_cut_short_says_how_to_go_on(tmp_path: Path) -> None:
     )
     assert found.outcome == "inconclusive"
     assert found.pairs == ()
-    assert any("compare --resume" in each for each in found.sentences())
+    assert any(f"compare --resume {found.run.name}/" in each for each in found.sentences())
     assert invalid_pairs(found.run) == {}
     json.dumps(found.document(), allow_nan=False)
+
+
+def test_versions_that_were_cut_short_are_not_said_to_be_carried_on(tmp_path: Path) -> None:
+    run = seal_comparison(
+        tmp_path, pairs=2, missing=(2, 3), status="partial", reason="interrupted",
+        asked={"facts": {"ref": "main"}},
+    )  # fmt: skip
+    said = " ".join(open_comparison(Run(run)).sentences())
+    assert "1 of 2 pairs were not measured" in said
+    assert "its versions are not kept: measure it anew" in said
+    assert "--resume" not in said
+
+
+def test_an_arm_whose_trials_all_failed_has_no_effects_and_says_why(tmp_path: Path) -> None:
+    plan = planned(pairs=8)
+    of_b = [trial.index for trial in plan.trials if dict(trial.axes)["arm"] == "B"]
+    found = open_comparison(
+        Run(seal_comparison(tmp_path, failed=of_b, status="partial", reason="8 trials failed"))
+    )
+    assert found.outcome == "inconclusive"
+    assert (found.invalid, found.pairs, found.primaries) == ((0, 8), (), ())
+    first, *rest = found.sentences()
+    assert first == "inconclusive: no metric is known in both arms."
+    assert (
+        f"Not valid of B: trial {of_b[0]} (NOT MEASURED: worker-1 did not start) and 7 more."
+        in rest
+    )
+    assert any(each.startswith("Not compared, since an arm has no value: P50") for each in rest)
+    assert len(invalid_pairs(found.run)) == 8
+    json.dumps(found.document(), allow_nan=False)
+
+
+def test_servers_differ_by_product_and_version_and_not_by_where_they_lie() -> None:
+    one = {
+        "server": "redis",
+        "version": "8.0",
+        "binary": "/a/redis-server",
+        "binary_sha256": "1f" * 32,
+    }
+    other = one | {"binary": "/b/redis-server"}
+    assert unlike(server_settings(one), server_settings(other)) == ()
+    valkey = one | {"server": "valkey", "version": "9.0", "binary_sha256": "2e" * 32}
+    assert unlike(server_settings(one), server_settings(valkey)) == (
+        ("redis.build", "1f1f1f1f1f1f", "2e2e2e2e2e2e"),
+        ("redis.server", "redis", "valkey"),
+        ("redis.version", "8.0", "9.0"),
+    )
 
 
 def test_a_run_that_is_no_comparison_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from perfkit.api import comparison, notebook
 from perfkit.errors import NotARun, UsageError
 from perfkit.paths import example_data
+from tests.comparisons import seal_comparison
 
 
 def called(**given: Any) -> Any:
@@ -22,9 +23,14 @@ def test_as_it_stands_it_reads_the_committed_comparison() -> None:
     assert called().candidate == "checkout 1.5.0"
 
 
-def test_it_reads_a_comparison_by_its_folder_and_refuses_another_run() -> None:
-    folder = example_data() / "comparison"
-    assert called(run_dir=str(folder)).path == folder
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A comparison of two pairs."""
+    return seal_comparison(tmp_path_factory.mktemp("small"), pairs=2).path
+
+
+def test_it_reads_a_comparison_by_its_folder_and_refuses_another_run(small: Path) -> None:
+    assert called(run_dir=str(small)).path == small
     with pytest.raises(NotARun):
         called(run_dir=str(example_data() / "good"))
 
@@ -54,13 +60,13 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 
 def test_live_it_asks_the_verb_for_both_arms_and_opens_what_that_sealed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: Path
 ) -> None:
     asked: list[str] = []
 
     async def watched(arguments: list[str], show: object) -> dict[str, str]:
         asked.extend(arguments)
-        return {"run_dir": str(example_data() / "comparison")}
+        return {"run_dir": str(small)}
 
     monkeypatch.setattr(notebook, "_watched", watched)
     found = called(
@@ -74,7 +80,7 @@ def test_live_it_asks_the_verb_for_both_arms_and_opens_what_that_sealed(
         margin="5%",
         results=str(tmp_path),
     )
-    assert found.baseline == "checkout 1.4.0"
+    assert found.path == small
     assert asked == [
         *("compare", "smoke", "--pairs", "6"),
         *("--set-a", "redis.server=redis"),

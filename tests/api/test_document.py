@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from perfkit.api.document import exit_code, outcome
-from perfkit.api.history import example_run
 from perfkit.api.runs import Run
+from tests.examples import example
 from tests.sealed import INSTANTS, SECOND, Sketch, delivery, request, seal
 
 ACCOUNTING = {
@@ -22,7 +22,7 @@ ACCOUNTING = {
 
 @pytest.mark.parametrize("name", ["good", "bad"])
 def test_the_document_has_the_promised_keys_and_is_strict_json(name: str) -> None:
-    document = outcome(example_run(name))
+    document = outcome(example(name))
     assert {"run_dir", "report", "verdict", "accounting", "faults", "thresholds"} <= set(document)
     assert set(document["verdict"]) == {"status", "reasons"}
     assert set(document["accounting"]) == ACCOUNTING
@@ -30,12 +30,12 @@ def test_the_document_has_the_promised_keys_and_is_strict_json(name: str) -> Non
 
 
 def test_a_run_that_held_exits_with_nought_and_one_that_failed_with_ninety_nine() -> None:
-    assert exit_code(example_run("good")) == 0
-    assert exit_code(example_run("bad")) == 99
+    assert exit_code(example("good")) == 0
+    assert exit_code(example("bad")) == 99
 
 
 def test_a_threshold_says_its_claim_its_part_and_whether_it_applies() -> None:
-    results = outcome(example_run("bad"))["thresholds"]
+    results = outcome(example("bad"))["thresholds"]
     assert {"claimed", "applicable", "over", "limit_high", "unit", "state"} <= set(results[0])
     assert {each["state"] for each in results} >= {"failed", "held", "not applicable at this load"}
     assert all(each["applicable"] for each in results if each["state"] == "held")
@@ -58,7 +58,7 @@ def test_what_was_broken_is_there_from_the_start_of_the_window_with_what_it_cost
 
 
 def test_changes_of_workers_are_there_with_the_time_they_took() -> None:
-    events = outcome(example_run("bad"))["scale_events"]
+    events = outcome(example("bad"))["scale_events"]
     assert [(each["from_workers"], each["to_workers"]) for each in events] == [(1, 2), (2, 1)]
     assert events[0]["trial"] == 4
     assert 0 < events[0]["took_s"] < 1
@@ -66,4 +66,4 @@ def test_changes_of_workers_are_there_with_the_time_they_took() -> None:
 
 
 def test_a_trial_that_was_not_aborted_says_so() -> None:
-    assert {each["aborted"] for each in outcome(example_run("bad"))["trials"]} == {None}
+    assert {each["aborted"] for each in outcome(example("bad"))["trials"]} == {None}

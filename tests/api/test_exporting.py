@@ -17,23 +17,23 @@ import pytest
 
 from perfkit.api.exporting import export_run
 from perfkit.api.exporting_csv import neutral
-from perfkit.api.history import example_run
 from perfkit.api.importing import import_run
 from perfkit.api.runs import Run, open_run
 from perfkit.errors import NotARun, RunNotSealed, UsageError
 from perfkit.records import TABLES
 from perfkit.store import RunWriter, verify
+from tests.examples import example
 from tests.fabricated import write_run
 from tests.sealed import MS, SECOND, Sketch, delivery, request, sample, seal, waiting
 
 SECRET = "hunter2"
 
 
-@pytest.fixture
-def good(tmp_path: Path) -> Run:
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The committed example in a folder of its own, with a report in it."""
-    source = example_run("good")
-    folder = tmp_path / "results" / source.name / source.run_id
+    source = example("good")
+    folder = tmp_path_factory.mktemp("results") / source.name / source.run_id
     shutil.copytree(source.path, folder)
     (folder / "report.html").write_text("<p>the report</p>")
     return open_run(folder)
@@ -190,7 +190,7 @@ def test_jobs_that_never_ended_are_counted_in_percentiles_and_said(tmp_path: Pat
 def test_a_log_has_all_of_them_and_its_quantiles_agree_with_exact_ones(tmp_path: Path) -> None:
     reading = pytest.importorskip("hdrh.log")
     kinds = pytest.importorskip("hdrh.histogram")
-    run = example_run("good")
+    run = example("good")
     path = export_run(run, format="hlog", output=tmp_path, trial=2).path
     reader = reading.HistogramLogReader(str(path), kinds.HdrHistogram(1, 10**13, 3))
     jobs = run.jobs(2)
@@ -229,8 +229,49 @@ def test_the_summary_has_k6s_keys_and_numbers_that_were_measured(tmp_path: Path,
     assert not {"http_req_waiting", "data_sent", "checks", "iterations", "vus"} & set(metrics)
 
 
+def test_user_codes_iterations_and_checks_are_no_requests(tmp_path: Path) -> None:
+    """Two requests to an iteration; of three iterations one is outside the window."""
+    rows = [
+        request(seq, user=0, iteration=seq // 2, queue="GET /", job_id=None, status=200)
+        for seq in range(4)
+    ]
+    told = [
+        sample(0.5, "journey.iteration", 9.0, "done"),
+        sample(2, "journey.iteration", 0.25, "done"),
+        sample(3, "journey.iteration", 0.75, "ValueError at journey.py:3"),
+        sample(3, "journey.iteration", 0.0, "in a task: KeyError"),
+        sample(4, "journey.iteration", 5.0, "abandoned"),
+        sample(2, "journey.check", 1.0, "paid"),
+        sample(3, "journey.check", 0.0, "paid"),
+        sample(3, "journey.check", 1.0, "kept"),
+    ]
+    users = {"model": "closed", "users": 1, "journey": True}
+    for recorded in (True, False):
+        sketch = Sketch(rows, samples=told, facts={**users, "jobs_recorded": recorded})
+        run = open_run(seal(tmp_path / str(recorded), sketch).path)
+        path = export_run(run, format="k6", output=tmp_path / f"{recorded}.json").path
+        document = json.loads(path.read_text())
+        metrics = document["metrics"]
+        assert metrics["iterations"] == {"count": 2, "rate": 0.2}
+        assert metrics["iteration_duration"]["med"] == 500
+        assert metrics["iteration_duration"]["max"] == 750
+        assert metrics["checks"] == {"passes": 2, "fails": 1, "value": pytest.approx(2 / 3)}
+        assert document["root_group"]["checks"]["paid"] == {
+            "name": "paid", "path": "::paid", "passes": 1, "fails": 1
+        }  # fmt: skip
+        assert metrics["http_reqs"]["count"] == 4
+        assert metrics["perfkit_latency"]["med"] == 3, "from the intended time, jobs or not"
+        assert "perfkit_service" not in metrics
+
+
+def test_one_file_goes_into_a_zip_too_where_its_name_says_so(tmp_path: Path) -> None:
+    run = example("good")
+    path = export_run(run, format="hgrm", trial=1, output=tmp_path / "one.zip").path
+    assert list(_texts(path)) == ["trial=0001.hgrm"]
+
+
 def test_a_threshold_says_whether_it_failed_as_k6_does(tmp_path: Path) -> None:
-    run = example_run("bad")
+    run = example("bad")
     path = export_run(run, format="k6", output=tmp_path / "all.zip").path
     for trial in run.stored.trials:
         metrics: dict[str, Any] = json.loads(_texts(path)[f"trial={trial:04d}.k6.json"])["metrics"]
@@ -251,7 +292,7 @@ def test_an_infinite_percentile_is_absent_and_named(tmp_path: Path) -> None:
 
 
 def test_a_partial_run_says_so_in_its_name_and_in_it(tmp_path: Path) -> None:
-    written = export_run(example_run("bad"), format="csv", output=tmp_path)
+    written = export_run(example("bad"), format="csv", output=tmp_path)
     assert written.path.name.endswith("-partial-csv.zip")
     assert "partial" in written.notes[0]
     assert "(partial)" in _texts(written.path)["README.txt"]
@@ -280,5 +321,5 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        export_run(example_run("good"), output=tmp_path, **options)
+        export_run(example("good"), output=tmp_path, **options)
     assert list(tmp_path.iterdir()) == []

@@ -7,14 +7,14 @@ import math
 import pytest
 
 from perfkit.api.document import outcome
-from perfkit.api.history import example_run
 from perfkit.api.measured import trial_figures
 from perfkit.store.entries import FIGURES, condense
+from tests.examples import example
 
 
 @pytest.mark.parametrize("name", ["good", "bad"])
 def test_figures_are_those_of_the_trials_and_a_list_reads_all_of_them(name: str) -> None:
-    run = example_run(name)
+    run = example(name)
     by_trial = trial_figures(run)
     for row in run.trials().to_dict("records"):
         mine = by_trial[row["trial"]]
@@ -30,7 +30,7 @@ def test_figures_are_those_of_the_trials_and_a_list_reads_all_of_them(name: str)
 
 
 def test_errors_are_of_what_was_sent_and_a_dead_job_is_one() -> None:
-    run = example_run("bad")
+    run = example("bad")
     counted = run.accounting(0)
     assert counted.dead > 0
     share = trial_figures(run)[0]["errors"]

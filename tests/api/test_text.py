@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
-import perfkit
-from perfkit.api.history import example_run
 from perfkit.api.text import next_command, run_text, targets_text
-from perfkit.paths import example_data
+from tests.examples import example
 
 
 def test_each_trial_has_its_name_its_load_its_n_and_all_that_is_said_of_it() -> None:
-    run = perfkit.open_run(example_data() / "bad")
+    run = example("bad")
     lines = run_text(run).splitlines()
     [head] = [line for line in lines if line.lstrip().startswith("trial ")]
     assert head.split("  ")[1:2] == ["trial"]
@@ -27,7 +25,7 @@ def test_each_trial_has_its_name_its_load_its_n_and_all_that_is_said_of_it() -> 
 
 
 def test_each_target_is_one_line_however_many_trials_there_are() -> None:
-    run = example_run("bad")
+    run = example("bad")
     head, *lines = targets_text(run)
     assert head == "targets:"
     assert len(lines) == len({(each.metric, each.queue, each.expr) for each in run.thresholds()})
@@ -40,14 +38,14 @@ def test_each_target_is_one_line_however_many_trials_there_are() -> None:
 
 
 def test_a_target_that_does_not_apply_is_not_called_held() -> None:
-    lines = targets_text(example_run("bad"))
+    lines = targets_text(example("bad"))
     [needs] = [line for line in lines if "> 150/s" in line]
     assert needs.strip().startswith("not applicable at this load")
     assert "held" not in needs
 
 
 def test_without_targets_nothing_is_said_of_them() -> None:
-    assert targets_text(example_run("good")) == []
+    assert targets_text(example("good")) == []
 
 
 def planned(axes: dict[str, Any], known: dict[str, Any]) -> Any:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from perfkit.api.history import example_run
 from tests.cli.conftest import Tell
+from tests.examples import example
 
 K6 = Path(__file__).parents[1] / "api" / "k6" / "output.json.gz"
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    source = example_run("good")
+    source = example("good")
     folder = tmp_path / "results" / source.name / source.run_id
     shutil.copytree(source.path, folder)
     (folder / "report.html").write_text("<p>the report</p>")

@@ -13,8 +13,8 @@ Measuring takes minutes, so commands that measure run with short windows, and mo
     perfkit sweep --suite       its options are in the help         + SHORT, no report
     perfkit sweep --resume      its options are in the help         after a sweep was interrupted
     perfkit stack ...           as written, one after the other
-    papermill with -p           its parameters are the notebook's   as written; live: one trial
-                                                                    of smoke, 2 s
+    papermill NOTEBOOK          its parameters are the notebook's;  as written; live: one trial
+                                `make nbval` executes it            of smoke, 2 s
     RUN_ID                      the run of `perfkit run smoke`
     anything else               as written
 """
@@ -53,7 +53,7 @@ STACK = of("perfkit", "stack")
 RESUME = of("perfkit", "sweep", "--resume")
 SUITE = of("perfkit", "sweep", "--suite")
 MEASURING = [*of("perfkit", "run"), *of("perfkit", "sweep")]
-NOTEBOOKS = [each for each in of("papermill") if " -p " in each]
+NOTEBOOKS = [each for each in of("papermill") if "--help-notebook" not in each]
 PLANNED = [each for each in MEASURING if each not in [SMOKE, *RESUME, *SUITE]]
 WRITTEN = [each for each in COMMANDS if each not in [*STACK, *MEASURING, *NOTEBOOKS]]
 

@@ -24,7 +24,8 @@ def test_a_part_of_a_scenario_can_be_used_in_one() -> None:
     assert parts
     for text in parts:
         part = tomllib.loads(text)
-        load = {"model": "open"} | part.pop("load", {})
+        usual = {} if "phase" in part else {"rate": 10.0}
+        load = {"model": "open"} | part.pop("load", usual)
         base = {
             "name": "whole",
             "load": load,

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from perfkit import __version__
-from perfkit.api.measure import resume
+from perfkit.api.comparing import resume_comparison
+from perfkit.api.measure import resume, unfinished
 from perfkit.errors import NotARun, PerfkitError, RunNotSealed, UsageError
 from perfkit.launcher.server import find_server
 from perfkit.paths import checkout
@@ -27,9 +28,8 @@ from tests.runner.conftest import Measuring, Start
 from tests.sealed import Sketch
 from tests.waiting import wait_until
 
-SWEEP = (
-    "sweep", "smoke", "--axis", "threads=4,6,8", "--rate", "60",
-    "--warmup", "300ms", "--duration", "1500ms", "--drain", "15s", "--no-report",
+SHORT = (
+    "--rate", "60", "--warmup", "300ms", "--duration", "1500ms", "--drain", "15s", "--no-report",
 )  # fmt: skip
 
 
@@ -175,14 +175,14 @@ def outcomes(folder: Path) -> list[tuple[int, str]]:
     return [(each["trial"], each["outcome"]) for each in manifest["trials"]]
 
 
-def in_its_second_trial(run: Measuring) -> None:
-    run.until_it_says("trial 2 of 3")
+def in_its_second_trial(run: Measuring, of: int) -> None:
+    run.until_it_says(f"trial 2 of {of}")
     wait_until(lambda: (run.run_folder() / "trial=0000").is_dir(), 10, "the first is whole")
 
 
 def test_a_sweep_that_was_killed_goes_on_where_it_was(measuring: Start) -> None:
-    run = measuring(*SWEEP)
-    in_its_second_trial(run)
+    run = measuring("sweep", "smoke", "--axis", "threads=4,8", *SHORT)
+    in_its_second_trial(run, 2)
     os.kill(run.process.pid, signal.SIGKILL)
     run.code()
     folder = run.run_folder()
@@ -191,21 +191,21 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(measuring: Start) -> None:
     again = measuring("sweep", "--resume", "--no-report")
     assert again.code(120) == 0, again.said()
     assert again.run_folder() == folder
-    assert "trial 2 of 3" in again.said()
-    assert "trial 1 of 3" not in again.said()
+    assert "trial 2 of 2" in again.said()
+    assert "trial 1 of 2" not in again.said()
     assert verify(folder) == []
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["status"] == "complete"
-    assert outcomes(folder) == [(0, "complete"), (1, "complete"), (2, "complete")]
+    assert outcomes(folder) == [(0, "complete"), (1, "complete")]
     assert {file.name: digest(file) for file in (folder / "trial=0000").iterdir()} == first
-    assert draws(folder, 0) == draws(folder, 1) == draws(folder, 2)
-    assert [each["trials"] for each in manifest["resumed"]] == [[1, 2]]
+    assert draws(folder, 0) == draws(folder, 1)
+    assert [each["trials"] for each in manifest["resumed"]] == [[1]]
 
 
 @pytest.mark.full
 def test_a_resume_that_is_interrupted_can_be_resumed(measuring: Start) -> None:
-    run = measuring(*SWEEP)
-    in_its_second_trial(run)
+    run = measuring("sweep", "smoke", "--axis", "threads=4,6,8", *SHORT)
+    in_its_second_trial(run, 3)
     run.send(signal.SIGTERM)
     run.code()
     second = measuring("sweep", "--resume", run.run_folder().name, "--no-report")
@@ -246,3 +246,23 @@ def test_a_run_with_a_trial_that_failed_measures_that_one_again(
     monkeypatch.setattr(conductor, "run_trial", real)
     assert resume(results=tmp_path, report=False).manifest["status"] == "complete"
     assert outcomes(run.path) == [(0, "complete"), (1, "complete")]
+
+
+def test_a_sweep_and_a_comparison_are_not_carried_on_for_each_other(tmp_path: Path) -> None:
+    swept = begun(tmp_path, {})
+    compared = begun(tmp_path, {}, comparison={})
+    assert unfinished(None, tmp_path) == swept
+    assert unfinished(None, tmp_path, compared=True) == compared
+    for named in (compared, compared.name):
+        with pytest.raises(UsageError, match="is a comparison") as told:
+            resume(named, results=tmp_path, report=False)
+        assert "perfkit compare --resume" in told.value.mend
+    with pytest.raises(UsageError, match="is no comparison") as told:
+        resume_comparison(swept, results=tmp_path, report=False)
+    assert "perfkit sweep --resume" in told.value.mend
+
+
+def test_a_sweep_that_is_called_like_a_comparison_is_none(tmp_path: Path) -> None:
+    RunWriter.create(tmp_path, "compare-mine", {"plan": []}).seal("partial", "interrupted")
+    with pytest.raises(NotARun, match="no comparison in"):
+        resume_comparison(results=tmp_path, report=False)

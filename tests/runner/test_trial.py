@@ -121,7 +121,7 @@ def test_the_raw_files_are_gone_once_the_tables_are_whole(run: tuple[Path, objec
 
 
 def test_ctrl_c_stops_cleanly_and_seals_what_was_measured(measuring: Start) -> None:
-    run = measuring("run", "smoke", "--no-report")
+    run = measuring("run", "smoke", "--no-report", "--warmup", "500ms")
     run.until_it_says("measuring")
     processes = identities(descendants_of(run.process.pid))
     run.send(signal.SIGINT)
