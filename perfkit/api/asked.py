@@ -23,6 +23,7 @@ MARGINS: Final[Mapping[str, float]] = {
     "p99": 0.10,
     "throughput": 0.05,
     "cpu": 0.05,
+    "work": 0.05,
     "errors": 0.01,  # one point of a hundred: a share has no ratio to nothing
 }
 """The smallest effects that matter, by kind of metric; shares of one."""
@@ -101,7 +102,10 @@ class Asked:
                 "`perfkit compare A B` measures one",
             )
         try:
-            margins = {str(kind): float(value) for kind, value in raw["margins"].items()}
+            # A comparison of an earlier version lacks the kinds that came later, and has no figure
+            # of theirs.
+            given = {str(kind): float(value) for kind, value in raw["margins"].items()}
+            margins = {**MARGINS, **given}
             sound = all(margins[kind] > 0 and math.isfinite(margins[kind]) for kind in MARGINS)
             if not (sound and raw["pairs"] >= 1 and 0.5 < raw["level"] < 1):
                 raise ValueError("margins, pairs or level are out of range")

@@ -22,7 +22,7 @@ from perfkit.api.comparing_stages import stage_effects
 from perfkit.api.comparing_trials import Attempts, Pair, attempts_of, measured_trials
 from perfkit.api.environments import environment_difference
 from perfkit.api.runs import Run, open_run
-from perfkit.frames import Primary, primaries_of
+from perfkit.frames import AT_EQUAL_SPEED, Primary, primaries_of
 from perfkit.stats import Comparison, Metric, compare_pairs
 from perfkit.stats.detecting import detectable_by_flips
 from perfkit.verdict import Outcome, describe, outcome, outcome_of
@@ -106,7 +106,8 @@ class Compared:
     @functools.cached_property
     def primaries(self) -> tuple[Primary, ...]:
         """The figures that are compared: those that both arms have."""
-        return tuple(each for each in primaries_of(self.run.stored) if self._has(each))
+        found = tuple(each for each in primaries_of(self.run.stored) if self._has(each))
+        return (*found, AT_EQUAL_SPEED) if AT_EQUAL_SPEED.name in self.attempts.values else found
 
     @functools.cached_property
     def left_out(self) -> tuple[str, ...]:

@@ -30,7 +30,12 @@ __all__ = ["SETTLE_S", "arms_of", "ask", "design_of", "margins_of", "metrics_of"
 SETTLE_S: Final = 5.0
 """At most so long before a trial, until the host is idle."""
 _PERCENTILES: Final = ("p50", "p95", "p99")
-_RATES: Final = {"throughput": "throughput", "cpu": "CPU ms per job", "errors": "error rate"}
+_RATES: Final = {
+    "throughput": "throughput",
+    "cpu": "CPU ms per job",
+    "work": "CPU ms per job at equal speed",
+    "errors": "error rate",
+}
 
 
 def arms_of(
@@ -156,7 +161,7 @@ def metrics_of(a: Scenario, b: Scenario) -> dict[str, str]:
 def margins_of(given: Mapping[str, float] | float | None) -> dict[str, float]:
     margins = dict(MARGINS)
     if isinstance(given, int | float):
-        margins |= dict.fromkeys(("p50", "p95", "throughput", "cpu"), float(given))
+        margins |= dict.fromkeys(("p50", "p95", "throughput", "cpu", "work"), float(given))
         margins["p99"] = 2 * float(given)
     elif given:
         if unknown := sorted(given.keys() - margins.keys()):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from perfkit.api.runs import Run
 from perfkit.errors import NotARun
-from perfkit.frames import primaries
+from perfkit.frames import AT_EQUAL_SPEED, core_loop_ns, primaries
 from perfkit.pairs import ARM, ARMS
+from perfkit.stats.adjusting import slopes_of_others
+from perfkit.stats.pairing import LEAST_PAIRS
 
 __all__ = ["Attempts", "Judged", "Pair", "attempts_of", "invalid_trials", "measured_trials"]
 
@@ -66,7 +70,7 @@ class Attempts:
     """Attempts that were invalid and were followed by another."""
     judged: Mapping[int, Judged]
     values: pd.DataFrame
-    """`perfkit.frames.primaries` by trial."""
+    """`perfkit.frames.primaries` by trial, and `AT_EQUAL_SPEED` of the pairs that count."""
     unmeasured: int
     """Pairs of the plan of which no attempt was measured."""
 
@@ -99,13 +103,40 @@ def attempts_of(run: Run, pairs: int) -> Attempts:
         chosen = next((each for each in every if each.valid), every[-1])
         counted.append(chosen)
         replaced += [each for each in every if each is not chosen]
+    values = primaries(run.stored).set_index("trial")
+    at_equal_speed = _at_equal_speed(run, counted, values["CPU ms per job"])
+    if at_equal_speed.notna().any():
+        values[AT_EQUAL_SPEED.name] = at_equal_speed
     return Attempts(
         counted=tuple(counted),
         replaced=tuple(replaced),
         judged=judged,
-        values=primaries(run.stored).set_index("trial"),
+        values=values,
         unmeasured=max(0, pairs - len(counted)),
     )
+
+
+def _at_equal_speed(run: Run, counted: Sequence[Pair], cpu_ms: pd.Series) -> pd.Series:
+    """CPU per job as if the cores had always been as fast as they were on average; by trial.
+
+    How far it follows the speed is told by the other pairs (`slopes_of_others`); NaN where too few
+    of them are valid and know both.
+    """
+    loop_ns = pd.Series({trial: core_loop_ns(run.stored, trial) for trial in cpu_ms.index})
+    known = (cpu_ms > 0) & (loop_ns > 0)
+    pairs = [pair for pair in counted if pair.valid and known[pair.a] and known[pair.b]]
+    found = pd.Series(math.nan, index=cpu_ms.index)
+    if len(pairs) < LEAST_PAIRS:
+        return found
+    cost, speed = (
+        np.log(np.array([[every[pair.a], every[pair.b]] for pair in pairs]))
+        for every in (cpu_ms, loop_ns)
+    )
+    slopes = slopes_of_others(np.diff(cost)[:, 0], np.diff(speed)[:, 0])
+    adjusted = np.exp(cost - slopes[:, np.newaxis] * (speed - speed.mean()))
+    for pair, (of_a, of_b) in zip(pairs, adjusted, strict=True):
+        found[pair.a], found[pair.b] = of_a, of_b
+    return found
 
 
 def invalid_trials(run: Run) -> dict[int, str]:

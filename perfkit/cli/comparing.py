@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare"]
 
-_KINDS: Final = ("p50", "p95", "p99", "throughput", "cpu", "errors")
+_KINDS: Final = ("p50", "p95", "p99", "throughput", "cpu", "work", "errors")
 
 
 @click.command()
@@ -204,7 +204,9 @@ def _shares(given: Sequence[str]) -> dict[str, float] | None:
         if sign:
             of_one[kind.strip().lower()] = share
         else:
-            of_all = dict.fromkeys(("p50", "p95", "throughput", "cpu"), share) | {"p99": 2 * share}
+            of_all = dict.fromkeys(("p50", "p95", "throughput", "cpu", "work"), share) | {
+                "p99": 2 * share
+            }
     return of_all | of_one or None
 
 

@@ -7,7 +7,14 @@ where there is none and +infinity where the job did not finish. ``at_s`` is seco
 of load. The *cohort* is what was intended inside the window.
 """
 
-from perfkit.frames.costs import HostUse, host_use, resource_timeline, resources, slot_use
+from perfkit.frames.costs import (
+    HostUse,
+    core_loop_ns,
+    host_use,
+    resource_timeline,
+    resources,
+    slot_use,
+)
 from perfkit.frames.demanding import busy
 from perfkit.frames.distribution import curve, percentiles
 from perfkit.frames.gauges import Gauge, gauge
@@ -16,7 +23,7 @@ from perfkit.frames.incidents import Incidents, Outage, Restart, Silence, incide
 from perfkit.frames.journeys import journeys
 from perfkit.frames.naming import Arm, arms, repetitions, titles
 from perfkit.frames.phasing import Phase, Spans, phases, phases_of, spans_of, within
-from perfkit.frames.primaries import Kind, Primary, primaries, primaries_of
+from perfkit.frames.primaries import AT_EQUAL_SPEED, Kind, Primary, primaries, primaries_of
 from perfkit.frames.redelivering import SLEEP_NS, Redelivery, redeliveries
 from perfkit.frames.rows import calls, deliveries, jobs, leftovers, requests, samples
 from perfkit.frames.servers import latency_events, slow_commands
@@ -36,6 +43,7 @@ from perfkit.frames.workforce import (
 )
 
 __all__ = [
+    "AT_EQUAL_SPEED",
     "SLEEP_NS",
     "STAGES",
     "Arm",
@@ -58,6 +66,7 @@ __all__ = [
     "backlog",
     "busy",
     "calls",
+    "core_loop_ns",
     "curve",
     "deliveries",
     "disordered",

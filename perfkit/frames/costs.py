@@ -16,7 +16,7 @@ from perfkit.frames.session import Session, session
 from perfkit.frames.workforce import force
 from perfkit.store import StoredRun, TrialFacts
 
-__all__ = ["HostUse", "host_use", "resource_timeline", "resources", "slot_use"]
+__all__ = ["HostUse", "core_loop_ns", "host_use", "resource_timeline", "resources", "slot_use"]
 
 _MOST_POINTS: Final = 600
 _COLUMNS: Final = (
@@ -182,6 +182,22 @@ def host_use(run: StoredRun, trial: int) -> HostUse:
         _used(*next(iter(each.values())), facts) / whole_ns if each else math.nan for each in found
     )
     return HostUse(cpus, busy, stolen)
+
+
+@functools.lru_cache(maxsize=64)
+def core_loop_ns(run: StoredRun, trial: int) -> float:
+    """What a fixed loop cost in the window on the cores of the system, each of them alike.
+
+    CPU nanoseconds a time, on average. NaN where it was not measured, or not on all of them.
+    """
+    facts = run.facts(trial)
+    with session(run, trial) as sql:
+        loops, spent = (_series(sql, name) for name in ("host.loops", "host.loop_cpu_ns"))
+    each = [
+        _used(*spent[core], facts) / times if (times := _used(*loops[core], facts)) else math.nan
+        for core in loops
+    ]
+    return float(np.mean(each)) if each else math.nan
 
 
 @functools.lru_cache(maxsize=64)

@@ -14,9 +14,9 @@ from perfkit.frames.distribution import percentiles
 from perfkit.frames.session import session
 from perfkit.store import StoredRun
 
-__all__ = ["Kind", "Primary", "primaries", "primaries_of"]
+__all__ = ["AT_EQUAL_SPEED", "Kind", "Primary", "primaries", "primaries_of"]
 
-Kind = Literal["p50", "p95", "p99", "throughput", "cpu", "errors"]
+Kind = Literal["p50", "p95", "p99", "throughput", "cpu", "work", "errors"]
 
 _PERCENTILES: Final[tuple[Kind, ...]] = ("p50", "p95", "p99")
 _SYSTEM: Final = ("worker", "ingest", "redis")
@@ -38,6 +38,8 @@ class Primary:
                 return "throughput"
             case "cpu":
                 return "CPU ms per job"
+            case "work":
+                return "CPU ms per job at equal speed"
             case "errors":
                 return "error rate"
             case _:
@@ -52,6 +54,10 @@ class Primary:
     def higher_is_better(self) -> bool:
         """Whether more of it is good."""
         return self.kind == "throughput"
+
+
+AT_EQUAL_SPEED: Final = Primary(kind="work", queue="all", unit="ms")
+"""CPU per job without what made the cores slower or faster; only pairs of trials can tell it."""
 
 
 def primaries_of(run: StoredRun) -> tuple[Primary, ...]:

@@ -15,6 +15,7 @@ from perfkit.clock import Clock
 from perfkit.launcher.placement import Placement
 from perfkit.launcher.stack import Stack
 from perfkit.load.demand import offsets_of
+from perfkit.pairs import ARM
 from perfkit.plan import Trial
 from perfkit.redaction import redact
 from perfkit.runner.application import Application
@@ -31,6 +32,7 @@ from perfkit.runner.target import Target
 from perfkit.scenario import settings_of
 from perfkit.store import TrialWriter
 from perfkit.telemetry import (
+    CoreSpeed,
     HostProbe,
     ProcessProbe,
     ProcessTable,
@@ -76,6 +78,15 @@ class Instruments:
                 httpx.Client(base_url=stack.ingest_url or "", timeout=10, trust_env=False)
             )
             self._ledger_before = self._ledger()
+            # What two trials cost is compared; a trial alone is left without this guest on its
+            # cores. Of a system elsewhere the cores are not here.
+            is_paired = ARM in dict(trial.axes) and isinstance(stack, Stack)
+            speed: list[CoreSpeed] = []
+            self.own_processes = {"perfkit": os.getpid()}
+            if is_paired:
+                speed.append(CoreSpeed(placement.system_cpus))
+                opened.enter_context(contextlib.closing(speed[0]))
+                self.own_processes["core-speed"] = speed[0].pid
             self._processes = ProcessTable()
             self._workers = Brokers(folder.absolute() / "spool")
             self.sampler = Sampler(
@@ -83,6 +94,7 @@ class Instruments:
                     # What may wait on a network comes last.
                     ProcessProbe(self._processes),
                     HostProbe(),
+                    *speed,
                     *redis_probes(
                         stack.redis_servers,
                         queues,
@@ -151,7 +163,8 @@ class Instruments:
             self._processes.put(name, process.pid)
         for name, pid in self.generator.processes.items():
             self._processes.put(name, pid)
-        self._processes.put("perfkit", os.getpid())
+        for name, pid in self.own_processes.items():
+            self._processes.put(name, pid)
         self._processes.put("keeper", self._stack.keeper_pid)
 
     def left(self) -> int:

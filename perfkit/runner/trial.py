@@ -267,9 +267,10 @@ class _Conductor:
                 for name, pid in self._instruments.generator.processes.items()
             }
             | {
-                "perfkit": {"pid": os.getpid(), "role": "perfkit", "pool": None},
-                "keeper": {"pid": self._stack.keeper_pid, "role": "perfkit", "pool": None},
-            },
+                name: {"pid": pid, "role": "perfkit", "pool": None}
+                for name, pid in self._instruments.own_processes.items()
+            }
+            | {"keeper": {"pid": self._stack.keeper_pid, "role": "perfkit", "pool": None}},
         }
         self._save()
 

@@ -22,7 +22,7 @@ from perfkit.store.durable import writable
 __all__ = ["AA", "Figure", "Ledger", "Noise", "ledger_path", "read_ledger", "record"]
 
 VERSION: Final = 1
-_KINDS: Final = ("p50", "p95", "p99", "throughput", "cpu", "errors")
+_KINDS: Final = ("p50", "p95", "p99", "throughput", "cpu", "work", "errors")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

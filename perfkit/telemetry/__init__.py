@@ -4,6 +4,7 @@ Probes read, the sampler keeps the time, the sink keeps the readings; `facts` an
 the machine before anything runs.
 """
 
+from perfkit.telemetry.core_speed import CoreSpeed
 from perfkit.telemetry.host_probe import HostProbe
 from perfkit.telemetry.process_probe import ProcessProbe, ProcessTable, Target
 from perfkit.telemetry.queue_probe import QueueProbe
@@ -17,6 +18,7 @@ from perfkit.telemetry.snapshot import Snapshot
 from perfkit.telemetry.stalled_probe import StalledProbe, Workers
 
 __all__ = [
+    "CoreSpeed",
     "HostProbe",
     "Probe",
     "ProcessProbe",

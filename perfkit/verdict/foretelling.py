@@ -123,6 +123,7 @@ def _margins(margins: Mapping[str, float]) -> str:
         "p99": "P99",
         "throughput": "throughput",
         "cpu": "CPU per job",
+        "work": "CPU at equal speed",
     }
     ratios = ", ".join(f"{words[kind]} {format_percent(margins[kind])}" for kind in words)
     return f"{ratios}; error rate {100 * margins['errors']:.3g} points"

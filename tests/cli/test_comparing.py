@@ -17,7 +17,7 @@ from tests.cli.conftest import Tell
 from tests.comparisons import seal_comparison, seal_plan
 
 Record = Callable[..., None]
-OF_ALL = {"p50": 0.05, "p95": 0.05, "p99": 0.1, "throughput": 0.05, "cpu": 0.05}
+OF_ALL = {"p50": 0.05, "p95": 0.05, "p99": 0.1, "throughput": 0.05, "cpu": 0.05, "work": 0.05}
 GATE = ("compare", "smoke", "--set-b", "prefetch=2", "--gate", "--no-report", "--json")
 
 

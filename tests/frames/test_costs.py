@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from perfkit import frames
+from perfkit.frames.costs import core_loop_ns
 from tests.sealed import MS, SECOND, Sketch, delivery, request, sample, seal
 
 
@@ -126,3 +127,26 @@ def test_slot_use_is_the_time_that_jobs_ran_in_the_window(tmp_path: Path) -> Non
     ]
     run = seal(tmp_path, Sketch([row, before], jobs))
     assert frames.slot_use(run, 0) == pytest.approx((2 + 2 + 4) / (4 * 10))
+
+
+def _loops(core: str, loop_ns: float) -> list[dict[str, object]]:
+    return [
+        *_counter("host.loops", core, 50),
+        *_counter("host.loop_cpu_ns", core, 50 * loop_ns),
+    ]
+
+
+def test_the_loop_costs_what_it_does_on_each_core_alike(tmp_path: Path) -> None:
+    samples = [*_loops("cpu0", 100_000), *_loops("cpu1", 300_000)]
+    assert core_loop_ns(seal(tmp_path, Sketch(samples=samples)), 0) == pytest.approx(200_000)
+
+
+def test_speed_that_was_not_measured_on_every_core_is_not_known(tmp_path: Path) -> None:
+    begun = [sample(second, "host.loops", 7.0, "cpu1") for second in range(16)]
+    still = [sample(second, "host.loop_cpu_ns", 7e5, "cpu1") for second in range(16)]
+    samples = [*_loops("cpu0", 100_000), *begun, *still]
+    assert math.isnan(core_loop_ns(seal(tmp_path, Sketch(samples=samples)), 0))
+
+
+def test_a_run_whose_speed_was_not_measured_has_no_figure_of_it(tmp_path: Path) -> None:
+    assert math.isnan(core_loop_ns(seal(tmp_path, _sketch()), 0))
