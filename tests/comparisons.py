@@ -62,6 +62,7 @@ def seal_plan(
     only: Collection[str] = QUEUES,
     noise: float = 0.01,
     cpu: float = 1.0,
+    cores: float = 0.0,
     invalid: Collection[int] = (),
     failing: float = 0.0,
     failed: Collection[int] = (),
@@ -76,6 +77,8 @@ def seal_plan(
         slower: service time of B by that of A, of the queues in ``only``.
         noise: sd of each trial's own factor on its service times, on the log scale.
         cpu: CPU of B's workers by that of A's.
+        cores: sd of how slow the cores are in each trial, on the log scale; where there is one, the
+            loop that tells their speed was measured.
         invalid: trials of which an accepted job is unexplained.
         failing: share of B's requests that are refused.
         failed: trials whose stack did not start.
@@ -87,7 +90,7 @@ def seal_plan(
         if each.index in failed:
             writer.fail(each.index, "worker-1 did not start")
         elif each.index not in missing:
-            sketch = _trial(each, slower, only, noise, cpu, each.index in invalid, failing)
+            sketch = _trial(each, slower, only, noise, cpu, cores, each.index in invalid, failing)
             sketch.write(writer, each.index)
     return open_run(writer.seal(status, reason))
 
@@ -103,6 +106,7 @@ def _trial(
     only: Collection[str],
     noise: float,
     cpu: float,
+    cores: float,
     unexplained: bool,
     failing: float,
 ) -> Sketch:
@@ -129,11 +133,15 @@ def _trial(
     if unexplained:
         requests.append(request(9999, 12 * SECOND, queue="payments"))
     used = {"worker-1": 2.0 * (cpu if is_b else 1.0) * factor, "ingest-1": 0.3, "redis": 0.2}
+    slow = math.exp(own.gauss(0, cores))
     samples = [
-        sample(at_s, "process.cpu_ns", share * at_s * SECOND, name)
+        sample(at_s, "process.cpu_ns", share * slow * at_s * SECOND, name)
         for name, share in used.items()
         for at_s in (0.0, 5.0, 15.0)
     ]
+    for at_s in (0.0, 5.0, 15.0) if cores else ():
+        samples.append(sample(at_s, "host.loops", 100 * at_s, "cpu0"))
+        samples.append(sample(at_s, "host.loop_cpu_ns", 100 * at_s * 50_000 * slow, "cpu0"))
     return Sketch(
         requests=requests,
         jobs=jobs,

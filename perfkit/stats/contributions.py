@@ -22,6 +22,7 @@ from perfkit.stats.spread import student_interval
 __all__ = ["Contributions", "contributions_within", "stage_contributions"]
 
 Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 
 _WIDEST: Final = 0.05  # half the band: about the median a wider one is another figure
 _LEAST_IN_BAND: Final = 10
@@ -95,11 +96,10 @@ def stage_contributions(
     for place, jobs in enumerate(groups):
         mine = times[:, jobs]
         latency = mine.sum(axis=0)
-        # Order once for both quantiles.
-        order = np.argsort(latency, kind="stable")
-        found, bands[place] = _parts(mine, latency, order, p)
+        ranked = _Ranked(latency, np.argsort(latency, kind="stable"))  # once for both quantiles
+        found, bands[place] = _parts(mine, ranked, p)
         if beyond is not None:
-            found = found - _parts(mine, latency, order, beyond)[0]
+            found = found - _parts(mine, ranked, beyond)[0]
         parts[:, place] = found
     known = ~np.isnan(parts).any(axis=0)
     warnings = _remarks(known, bands)
@@ -157,10 +157,10 @@ def contributions_within(
     if n >= needed:
         block = (np.arange(n) * _BLOCKS // n)[order]
         for number in range(_BLOCKS):
-            rest = order[block != number]
-            left_out[:, number] = _parts(times, latency, rest, p)[0]
+            rest = _Ranked(latency, order, np.flatnonzero(block == number))
+            left_out[:, number] = _parts(times, rest, p)[0]
             if beyond is not None:
-                left_out[:, number] -= _parts(times, latency, rest, beyond)[0]
+                left_out[:, number] -= _parts(times, rest, beyond)[0]
         why = "no interval: without one of the blocks the quantile is among unfinished jobs"
     known = not np.isnan(left_out).any()
     return replace(
@@ -196,17 +196,51 @@ def _half(p: float) -> float:
     return min((1 - p) / 2, p / 2, _WIDEST)
 
 
-def _parts(
-    stages: Array, latency: Array, order: npt.NDArray[np.intp], p: float
-) -> tuple[Array, float]:
+class _Ranked:
+    """Latencies in ascending order, without those of a block of jobs; nothing is copied.
+
+    ::
+
+        place   0  1  2  3  4  5  6       of all
+        out           x        x
+        rank    0  1     2  3     4       of the rest: place less the ones that are out before it
+    """
+
+    def __init__(self, latency: Array, order: Places, out: Places | None = None) -> None:
+        """``order``: jobs by latency; ``out``: ascending places in it."""
+        self._latency = latency
+        self._order = order
+        self._out = np.arange(0) if out is None else out
+        self._ranks_out = self._out - np.arange(len(self._out))
+
+    def __len__(self) -> int:
+        return len(self._order) - len(self._out)
+
+    def __getitem__(self, rank: int) -> float:
+        return float(self._latency[self._order[self._place(rank)]])
+
+    def jobs(self, first: int, last: int) -> Places:
+        """Those of the ranks from ``first`` until before ``last``."""
+        if first >= last:
+            return self._order[:0]
+        begin, end = self._place(first), self._place(last - 1) + 1
+        inside = np.searchsorted(self._out, [begin, end])
+        return np.delete(self._order[begin:end], self._out[slice(*inside)] - begin)
+
+    def _place(self, rank: int) -> int:
+        return rank + int(np.searchsorted(self._ranks_out, rank, side="right"))
+
+
+def _parts(stages: Array, ranked: _Ranked, p: float) -> tuple[Array, float]:
     """Parts of one trial, shape (stages,), and mean latency of the band over the quantile."""
-    half, n = _half(p), len(order)
+    half, n = _half(p), len(ranked)
     # Counted so that a band of very few jobs is still centred on the quantile.
-    jobs = order[math.floor((p - half) * n) : math.ceil((p + half) * n)]
+    first, last = math.floor((p - half) * n), min(n, math.ceil((p + half) * n))
+    jobs = ranked.jobs(first, last)
     nothing = np.full(len(stages), math.nan)
-    if len(jobs) < _LEAST_IN_BAND or not math.isfinite(latency[jobs[-1]]):
+    if len(jobs) < _LEAST_IN_BAND or not math.isfinite(ranked[last - 1]):
         return nothing, math.nan
-    quantile = quantile_of_sorted(latency[order], p)
+    quantile = quantile_of_sorted(ranked, p)
     means: Array = stages[:, jobs].mean(axis=1)
     whole = float(means.sum())
     if whole == 0:
@@ -214,7 +248,7 @@ def _parts(
     return means * (quantile / whole), whole / quantile if quantile else math.inf
 
 
-def _groups(trial: npt.ArrayLike | None, jobs: int) -> list[npt.NDArray[np.intp]]:
+def _groups(trial: npt.ArrayLike | None, jobs: int) -> list[Places]:
     if trial is None:
         return [np.arange(jobs)] if jobs else []
     keys = np.asarray(trial)

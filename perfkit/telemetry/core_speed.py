@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -32,11 +31,11 @@ class CoreSpeed:
         """Start it: a process of its own, since it shares the cores of what is measured.
 
         Raises:
-            OSError: there is no room for its file, or no process more.
+            OSError: there is no file handle, or no process, more.
         """
         self._cpus = tuple(cpus)
         self._errors: Counter[str] = Counter()
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `close`
+        self._file = os.fdopen(os.memfd_create("perfkit-core-speed"), "r+b", buffering=0)
         try:
             self._process = subprocess.Popen(
                 [

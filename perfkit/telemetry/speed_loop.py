@@ -2,9 +2,9 @@
 
     python speed_loop.py HANDLE PARENT_PID CPU [CPU ...]
 
-Run as a file, with the standard library alone. Into the file behind HANDLE go two int64 for each
-core, in the order given: how often the work was done there, and the CPU nanoseconds of it; both
-only grow. Ends when its parent is gone.
+Run as a file, with the standard library alone. Into the memory file behind HANDLE go two int64 for
+each core, in the order given: how often the work was done there, and the CPU nanoseconds of it;
+both only grow. Ends when its parent is gone.
 
 The work is short and done often, since what is asked is how fast a core was on average, and its
 speed changes within milliseconds: on a shared machine a neighbour comes and goes on the same
@@ -60,9 +60,9 @@ def main(handle: int, parent: int, cpus: Sequence[int]) -> None:
         counts[place][1] += used_ns
         os.pwrite(handle, COUNTS.pack(*counts[place]), place * COUNTS.size)
         turn += 1
-        # What was missed is not made up for.
-        due_ns = max(due_ns + period_ns, time.monotonic_ns())
-        time.sleep((due_ns - time.monotonic_ns()) / 1e9 if due_ns > time.monotonic_ns() else 0)
+        now_ns = time.monotonic_ns()
+        due_ns = max(due_ns + period_ns, now_ns)  # what was missed is not made up for
+        time.sleep((due_ns - now_ns) / 1e9)
 
 
 if __name__ == "__main__":

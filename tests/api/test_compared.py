@@ -108,6 +108,25 @@ def test_the_document_is_strict_json_and_lies_beside_the_run(slower: Compared) -
     assert found["sentences"] == list(slower.sentences())
 
 
+def test_cpu_that_slower_and_faster_cores_hide_is_found_at_equal_speed(tmp_path: Path) -> None:
+    found = open_comparison(seal_comparison(tmp_path, cpu=1.08, cores=0.15).path)
+    effects = found.effects().set_index("metric")
+    as_it_was, at_equal_speed = (
+        effects.loc[name] for name in ("CPU ms per job", "CPU ms per job at equal speed")
+    )
+    assert as_it_was["p_adjusted"] > 0.05
+    assert at_equal_speed["p_adjusted"] < 0.05
+    assert at_equal_speed["low"] < 1.08 * 0.8 + 0.2 - 1 < at_equal_speed["high"]  # Redis, ingest
+    assert at_equal_speed["sd"] < as_it_was["sd"] / 3
+    assert at_equal_speed["baseline"] == pytest.approx(as_it_was["baseline"], rel=0.1)
+
+
+def test_speed_that_was_measured_in_too_few_pairs_gives_no_figure(tmp_path: Path) -> None:
+    found = open_comparison(seal_comparison(tmp_path, cores=0.15, pairs=5).path)
+    assert "CPU ms per job at equal speed" not in set(found.effects()["metric"])
+    assert "CPU ms per job at equal speed" not in found.trials().columns
+
+
 def test_a_pair_measured_again_takes_the_place_of_the_invalid_one(same: Compared) -> None:
     assert same.same
     assert (same.invalid, same.repeated) == ((0, 1), 1)

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from perfkit.api.compared import Compared, open_comparison
+from perfkit.api.comparing_ledger import kept
 from perfkit.api.gating import LEVEL, decide, enough
 from perfkit.api.rendering import write_summary
 from perfkit.api.runs import open_run
@@ -31,6 +32,18 @@ def test_the_summary_of_a_gate_is_written_again_with_its_report(tmp_path: Path) 
     decided.summary.unlink()
     write_summary(open_run(found.path))  # as `perfkit report` does
     assert decided.summary.read_text() == text
+
+
+def test_a_gate_without_its_report_still_decides_and_says_why_there_is_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = seal_comparison(tmp_path, asked=ASKED, slower=1.3).path
+    (folder / "report.html").mkdir()  # so that nothing can be put there
+    (folder / "report.html" / "kept").touch()
+    found = kept(folder, tmp_path, report=True)
+    assert decide(found, junit=tmp_path / "gate.xml").exit_code == 4
+    assert (tmp_path / "gate.xml").stat().st_size
+    assert "no report: " in caplog.text
 
 
 def test_the_summary_of_a_comparison_that_is_no_gate_is_that_of_its_run(tmp_path: Path) -> None:

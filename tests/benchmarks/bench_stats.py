@@ -131,6 +131,7 @@ def _times(rows: int) -> dict[str, float]:
         "stage_contributions": lambda: stats.stage_contributions(
             stages, 0.99, beyond=0.5, trial=trial
         ),
+        "contributions_within": lambda: stats.contributions_within(stages, 0.99, beyond=0.5),
         "littles_law": lambda: stats.littles_law(arrivals, simulated.finishes),
         "service_demand": lambda: stats.service_demand(
             services[None, :], np.ones(rows), 1.0, resources=["slots"]

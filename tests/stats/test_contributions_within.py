@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.stats import t
 
 from perfkit.stats import contributions_within, delays_of, simulate_queue, stage_contributions
 
@@ -38,6 +39,28 @@ def test_points_are_those_without_intervals_and_add_up() -> None:
     assert found.total.has_interval
     way = contributions_within(_queue(np.random.default_rng(3), 60_000), 0.99, beyond=0.5)
     assert way.stages[0].has_interval
+
+
+@pytest.mark.parametrize(("p", "beyond"), [(0.5, None), (0.9, None), (0.9, 0.5)])
+def test_intervals_are_those_of_trials_with_each_block_really_taken_away(
+    p: float, beyond: float | None
+) -> None:
+    stages = np.round(_queue(np.random.default_rng(6), 5010), 1)  # many are alike
+    found = contributions_within(stages, p, beyond=beyond, level=0.9)
+    block = np.arange(5010) * 20 // 5010
+    parts = np.array(
+        [
+            [
+                each.point
+                for each in stage_contributions(stages[:, block != out], p, beyond=beyond).stages
+            ]
+            for out in range(20)
+        ]
+    )
+    spread = 19 / 20 * ((parts - parts.mean(axis=0)) ** 2).sum(axis=0)
+    half = t.ppf(0.95, 19) * np.sqrt(spread)
+    for stage in range(2):
+        assert found.stages[stage].high - found.stages[stage].point == pytest.approx(half[stage])
 
 
 @pytest.mark.parametrize(("jobs", "p"), [(1999, 0.5), (40_000, 0.99)])
