@@ -36,6 +36,10 @@ _ROW_MARKS: Final = {
     "FAIL": "bad", "INCONCLUSIVE": "unsure", "PASS": "",
 }  # fmt: skip
 _HUGE: Final = 100.0
+_AT_EQUAL_SPEED: Final = (
+    " At equal speed: without what a fixed loop, run on the same cores meanwhile, says of how fast"
+    " they were; how far a job follows it is learnt from the other pairs."
+)
 
 
 def answer(said: Outcome, sentences: Sequence[str], manifest: Mapping[str, Any]) -> Block:
@@ -105,7 +109,8 @@ def effects(frame: pd.DataFrame) -> Block:
         note="Effects are means over pairs of B / A - 1 (of a rate of errors, of B - A), and A and"
         " B are means over trials. p: sign flips over all metrics together. Could be found: the"
         " least effect found with a power of 80 %, from the noise of A/A pairs. Correlation: of the"
-        " arms over pairs, what the same draws gained.",
+        " arms over pairs, what the same draws gained."
+        + (_AT_EQUAL_SPEED if "work" in set(frame["kind"]) else ""),
     )  # fmt: skip
     marks = [_ROW_MARKS[_SHOWN[str(said)][1]] for said in frame["outcome"]]
     marks = [

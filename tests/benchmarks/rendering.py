@@ -7,8 +7,8 @@ import os
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 
-# About 5 ms of one core: what a cause adds is then most of what a job costs.
-ROUNDS = int(os.environ.get("RENDERING_ROUNDS", "240"))
+# About 40 ms of one core: what a cause adds is then most of what a job costs.
+ROUNDS = int(os.environ.get("RENDERING_ROUNDS", "2000"))
 
 broker = RedisBroker(url=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"))  # type: ignore[no-untyped-call]
 dramatiq.set_broker(broker)
