@@ -3,7 +3,7 @@
     python speed_loop.py HANDLE PARENT_PID CPU [CPU ...]
 
 Run as a file, with the standard library alone. Into the memory file behind HANDLE go two int64 for
-each core, in the order given: how often the work was done there, and the CPU nanoseconds of it;
+each core, in the order given: how often the work was timed there, and the CPU nanoseconds of it;
 both only grow. Ends when its parent is gone.
 
 The work is short and done often, since what is asked is how fast a core was on average, and its
@@ -25,7 +25,7 @@ __all__ = ["COUNTS", "main"]
 COUNTS: Final = struct.Struct("<qq")  # times done, CPU ns
 
 ROUNDS: Final = 80
-"""About 0.05 ms: of one core, half a percent."""
+"""About 0.05 ms, and twice that with the warming: one percent of a core."""
 PERIOD_NS: Final = 10_000_000
 """From one time to the next on one core; half of it from core to core where there are several."""
 
@@ -53,6 +53,7 @@ def main(handle: int, parent: int, cpus: Sequence[int]) -> None:
         place = turn % len(cpus)
         if turn < 1 or len(cpus) > 1:
             os.sched_setaffinity(0, {cpus[place]})
+        work()  # after a sleep the first time costs what fetching it into the caches does
         began_ns = time.thread_time_ns()
         work()
         used_ns = time.thread_time_ns() - began_ns
