@@ -1,6 +1,6 @@
 """Comparisons whose answer is known: a thing with itself, and with a cause put into one arm.
 
-    make campaign PART=compare            6 A/A, and each of three causes 3 times; about 80 minutes
+    make campaign PART=compare            6 A/A, and each of three causes 3 times; about 65 minutes
     make campaign PART=compare TURNS=1    the first turn: 2 A/A, each cause once
 
 Turns are interleaved and each has its seed. What was found is kept in ``measured/``: one line for
@@ -30,12 +30,12 @@ FOUND_AT: Final = 0.05
 """The adjusted p at which a change counts as found; what it is called rests on margins too."""
 MEASURED: Final = Path(__file__).with_name("measured")
 
-# Shorter than a comparison's own, for fifteen of them in an hour and a half; twice as long where
-# the speed of the cores must be told.
+# Shorter than a comparison's own, for fifteen of them in little more than an hour; longer where the
+# speed of the cores must be told.
 _WINDOWS: Final = ("--warmup", "2s", "--drain", "5s")
 _RENDERING: Final = "tests/benchmarks/rendering.toml"
 _WAITING: Final = "tests/benchmarks/waiting.toml"
-_DURATION: Final = {_RENDERING: "20s", _WAITING: "10s"}
+_DURATION: Final = {_RENDERING: "14s", _WAITING: "8s"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
