@@ -137,6 +137,7 @@ def summarise(done: Mapping[str, str]) -> str:
         .date()
         .isoformat(),
         "host": {"fingerprint": fingerprint, **host_of(last)},
+        "turns": turns(TURNS),
         "causes": {each.name: asdict(each) for each in CAUSES},
         "comparisons": told,
     }

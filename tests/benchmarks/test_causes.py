@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from perfkit.cli.choices import values_of
 from perfkit.pairs import PAIRS, are_same, arm_of, pair_up
 from perfkit.paths import checkout, example_data
 from perfkit.plan import Plan
+from perfkit.store.aa import AA
 from tests.benchmarks import causes
 
 ROOT = checkout() or Path()
@@ -55,3 +58,21 @@ def test_of_a_comparison_it_says_whether_the_change_was_found() -> None:
     assert row["found"] is True
     assert row["p"] <= causes.FOUND_AT
     assert row["pairs"] == 8
+
+
+def committed(name: str) -> str:
+    return (causes.MEASURED / name).read_text(encoding="utf-8")
+
+
+def test_what_was_measured_has_every_step_and_the_ledger_every_comparison_of_a_thing_with_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    summary = json.loads(committed("compare.json"))
+    monkeypatch.setenv("TURNS", str(summary["turns"]))
+    told: dict[str, dict[str, Any]] = summary["comparisons"]
+    assert set(told) == set(causes.steps())
+    ledger = {entry.run: entry for entry in map(AA.parse, committed("aa.jsonl").splitlines())}
+    same = {name: row for name, row in told.items() if name.startswith("A/A")}
+    assert {row["run"] for row in same.values()} <= set(ledger)
+    for row in same.values():
+        assert ledger[row["run"]].alarm == row["found"]
