@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from perfkit.stats.adjusting import slopes_of_others
     from perfkit.stats.comparison import Comparison, Effect, Metric, Stability
     from perfkit.stats.contributions import (
         Contributions,
@@ -76,6 +77,7 @@ __all__ = [
     "service_demand",
     "shift_function",
     "simulate_queue",
+    "slopes_of_others",
     "stage_contributions",
     "trimmed_mean",
     "upper_sd",
@@ -88,6 +90,7 @@ _HOMES: Final = {
         "Metric",
         "Stability",
     ),
+    "adjusting": ("slopes_of_others",),
     "contributions": (
         "Contributions",
         "contributions_within",

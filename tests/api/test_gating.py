@@ -34,6 +34,7 @@ def test_the_summary_of_a_gate_is_written_again_with_its_report(tmp_path: Path) 
     assert decided.summary.read_text() == text
 
 
+@pytest.mark.full
 def test_a_gate_without_its_report_still_decides_and_says_why_there_is_none(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
