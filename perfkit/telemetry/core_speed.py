@@ -24,7 +24,7 @@ class CoreSpeed:
 
     ``host.loops`` (times done) and ``host.loop_cpu_ns`` (CPU of it), both cumulative, by core. A
     core of a virtual machine is not always as fast: what a job costs in CPU time follows the
-    neighbours. Divided by what the loop cost at the same time, on the same cores, it does not.
+    neighbours, and so does what the loop costs at the same time on the same cores.
     """
 
     def __init__(self, cpus: Sequence[int]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from perfkit.api.compared import open_comparison
+from perfkit.frames import core_loop_ns
 from perfkit.runner import Options
 from perfkit.runner.resuming import resumable
 from perfkit.store.aa import read_ledger
@@ -40,6 +41,9 @@ def test_an_aa_comparison_is_measured_sealed_and_kept_in_the_ledger(
     assert document["sentences"] == list(found.sentences())
     ledger = read_ledger(run.results, found.manifest["host"]["fingerprint"])
     assert len(ledger.entries) <= 1  # none where no pair was valid
+    for trial in found.run.stored.trials:  # the speed of the cores was measured beside each
+        assert core_loop_ns(found.run.stored, trial) > 0
+        assert "core-speed" in found.run.trial_facts(trial)["processes"]
     for a, b in found.pairs:
         seeds = [found.run.stored.facts(trial).seed for trial in (a, b)]
         assert seeds[0] == seeds[1]
